@@ -1,0 +1,131 @@
+"""What an attack is.
+
+An attack proposes adversarial images for samples; it never decides whether they count. The harness verifies every
+image against the threat model and asks the model itself (`harness.job`).
+
+To add one, register a callable in a new module of this package that returns an `Attack`. Its keyword parameters are
+the TOML keys; their annotations are checked by pydantic before anything runs. `PRESETS` names other defaults for
+the same parameters where papers and libraries disagree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from harness.core.losses import margin
+from harness.core.randomness import Draws
+from harness.core.registry import Registry
+from harness.core.threat import Norm, ThreatModel
+
+Model = Callable[[Tensor], Tensor]
+"""Images (N, C, H, W) in [0, 1] to logits (N, K)."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images to attack."""
+
+    images: Tensor
+    """(M, C, H, W), uint8 or float32 in [0, 1]."""
+    classes: Tensor
+    """(M,) true classes for an untargeted attack, wanted classes for a targeted one."""
+    indices: Tensor
+    """(M,) positions in the whole data set: the counters of randomness."""
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.classes)
+
+    def take(self, rows: Tensor) -> Samples:
+        """Some of the samples."""
+        return Samples(self.images[rows], self.classes[rows], self.indices[rows])
+
+    def pixels(self, rows: Tensor) -> Tensor:
+        """float32 images in [0, 1] of some of the samples."""
+        return as_float(self.images[rows])
+
+    def draws(self, seed: int, step: int = 0) -> Draws:
+        """Random numbers for all samples at one step."""
+        return Draws(seed, self.indices, torch.full_like(self.indices, step))
+
+
+def as_float(images: Tensor) -> Tensor:
+    """uint8 images to float32 in [0, 1]; floats stay."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Under which conditions samples are attacked."""
+
+    threat: ThreatModel
+    seed: int = 0
+    """Seed of every random number."""
+    batch_size: int = 128
+    """Samples in flight; changes speed and memory, never a result."""
+    stop_when_fooled: bool = False
+    """White-box: a sample is done as soon as the model is fooled. Transfer: every step is run."""
+    slack: float = 0.0
+    """By how much a logit must lead before the model counts as fooled: what the fast twin may deviate by."""
+    run: int = 0
+    """Number of the restart, part of every random number."""
+
+
+class Crafted(NamedTuple):
+    """Finished samples of an attack, in any order."""
+
+    rows: Tensor
+    """(B,) which samples."""
+    adversarial: Tensor
+    """(B, C, H, W) float32 images."""
+    passes: Tensor
+    """(B,) forward-and-backward passes spent."""
+    zero_gradient: Tensor
+    """(B,) whether some gradient was exactly zero everywhere."""
+
+
+class Attack(Protocol):
+    """A configured attack."""
+
+    @property
+    def norms(self) -> frozenset[Norm]:
+        """The norms it works in."""
+
+    @property
+    def version(self) -> str:
+        """Semantic version of the implementation: part of a cell's id, raised when results change."""
+
+    @property
+    def batch_dependent(self) -> bool:
+        """Whether a sample's result depends on the others of its batch: then the batch size is part of the question."""
+
+    def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
+        """Propose one adversarial image per sample, yielding samples as they finish."""
+
+    def cost(self) -> int:
+        """Forward-and-backward passes per sample when none is saved."""
+
+    def resolved(self, threat: ThreatModel) -> dict[str, Any]:
+        """Arguments whose value depends on the threat model, such as a step size given as "eps/10"."""
+
+
+Factory = Callable[..., Attack]
+
+ATTACKS: Registry[Factory] = Registry("attack", package=__name__)
+
+PRESETS: dict[str, Mapping[str, Mapping[str, Any]]] = {}
+"""Attack name to preset name to arguments; see the modules that fill it."""
+
+
+def fooled(logits: Tensor, classes: Tensor, threat: ThreatModel, slack: float = 0.0) -> Tensor:
+    """(N,) whether logits reach the attack's goal by more than `slack`; not-finite logits do not.
+
+    `classes` are the true classes of an untargeted attack and the wanted ones of a targeted one.
+    """
+    lead = margin(logits, classes)
+    return lead > slack if threat.goal == "untargeted" else lead < -slack

@@ -1,0 +1,246 @@
+"""The parts that transfer attacks are composed of.
+
+Input transforms change what the model sees while gradients are taken (DI, SI); gradient transforms change the
+gradient before a step is made along it (TI, MI, NI). Parts hold configuration only. What a sample has to remember
+between steps lives in the loop, one row per sample.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from harness.core.balls import TINY
+from harness.core.randomness import Draws
+
+
+class View(NamedTuple):
+    """Images that the model is asked about, derived from some of the samples."""
+
+    rows: Tensor | None
+    """(B,) the samples they come from; None for all, in order."""
+    images: Tensor
+    """(B, C, H', W')."""
+    name: str = ""
+    """Tells the views of one step apart, as part of their random numbers' purpose."""
+
+
+class InputTransform(Protocol):
+    """Changes what the model sees. The gradients of all views of a sample are averaged."""
+
+    def __call__(self, view: View, draws: Draws) -> list[View]:
+        """One view to one or several; differentiable. `draws` has one row per image of the view."""
+
+
+class GradientTransform(Protocol):
+    """Changes the gradient before a step is made along it."""
+
+    def start(self, images: Tensor) -> Tensor:
+        """What samples remember before their first step, (N, ...)."""
+
+    def look_ahead(self, points: Tensor, memory: Tensor, step_size: float) -> Tensor:
+        """Where the gradient is to be taken."""
+
+    def __call__(self, gradients: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """The new direction and what to remember of it."""
+
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(gt=0, le=4)]
+
+
+# --- DI: input diversity (Xie et al. 2019) ---------------------------------------------------------------------
+
+
+def resize_matrix(length: int, size: Tensor, offset: Tensor, canvas: int, interpolation: str) -> Tensor:
+    """Resizing one axis from `length` to `size` pixels and placing it at `offset` on a canvas, as matrices.
+
+    (N,), (N,) -> (N, canvas, length). Rows outside the resized image are zero. Pixel centres are aligned as in
+    `torch.nn.functional.interpolate` with `align_corners=False`, without antialiasing.
+    """
+    size, offset = size.view(-1, 1), offset.view(-1, 1)
+    place = torch.arange(canvas, device=size.device).view(1, -1) - offset
+    inside = (place >= 0) & (place < size)
+    grid = torch.arange(length, device=size.device).view(1, 1, -1)
+    if interpolation == "nearest":
+        source = (place * length).div(size, rounding_mode="floor").unsqueeze(2)
+        weights = (grid == source).float()
+    else:
+        source = ((place + 0.5) * (length / size) - 0.5).clamp(0, length - 1).unsqueeze(2)
+        weights = (1 - (grid - source).abs()).clamp_min(0)
+    return weights * inside.unsqueeze(2)
+
+
+def place_on_canvas(images: Tensor, rows: Tensor, columns: Tensor, fill: float) -> Tensor:
+    """Apply one matrix per image and axis; what lies outside the resized image gets `fill`. (N, C, canvas, canvas)."""
+    placed = rows.unsqueeze(1) @ images @ columns.transpose(1, 2).unsqueeze(1)
+    if fill == 0:
+        return placed
+    covered = (rows.sum(2) > 0).unsqueeze(2) & (columns.sum(2) > 0).unsqueeze(1)
+    return torch.where(covered.unsqueeze(1), placed, fill)
+
+
+@dataclass(frozen=True)
+class DiverseInput:
+    """DI: with some probability each image is resized and padded at random, anew at every step.
+
+    Sizes are shares of the image's own. Every sample draws for itself, where the field's implementations draw once
+    per batch.
+    """
+
+    probability: Probability = 0.5
+    """How often an image is transformed."""
+    smallest: Factor = 1.0
+    """Smallest size drawn."""
+    largest: Factor = 1.1
+    """Sizes are drawn below this."""
+    interpolation: Literal["bilinear", "nearest"] = "bilinear"
+    """How images are resized."""
+    fill: Probability = 0.0
+    """Value of the padding."""
+    restore: bool = True
+    """Resize the padded canvas back to the image's own size; else the model sees the canvas as it is."""
+
+    def __call__(self, view: View, draws: Draws) -> list[View]:
+        """See `InputTransform`."""
+        images, length = view.images, view.images.shape[-1]
+        purpose = f"diverse-input{view.name}"
+        low, high = (int(length * share + 1e-6) for share in (self.smallest, self.largest))
+        canvas = max(high, length)
+        chance, spread, top, left = draws.uniform(purpose, 4).unbind(1)
+        size = low + (spread * max(high - low, 1)).floor().long()
+        # Offsets stay below the free space, as in the authors' code.
+        free = (canvas - size).clamp_min(1)
+        matrices = [
+            resize_matrix(length, size, (draw * free).floor().long(), canvas, self.interpolation)
+            for draw in (top, left)
+        ]
+        chosen = chance < self.probability
+        if canvas == length or self.restore:
+            changed = place_on_canvas(images, *matrices, self.fill)
+            if canvas != length:
+                changed = F.interpolate(changed, size=images.shape[-2:], mode="bilinear", align_corners=False)
+            return [View(view.rows, torch.where(chosen.view(-1, 1, 1, 1), changed, images), view.name)]
+        views = []
+        for part, transformed in ((chosen.nonzero()[:, 0], True), ((~chosen).nonzero()[:, 0], False)):
+            if len(part):
+                kept = images[part]
+                if transformed:
+                    kept = place_on_canvas(kept, *(matrix[part] for matrix in matrices), self.fill)
+                views.append(View(part if view.rows is None else view.rows[part], kept, view.name))
+        return views
+
+
+# --- SI: scale invariance (Lin et al. 2020) --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ScaleCopies:
+    """SI: the gradient is averaged over copies of the image divided by 1, 2, 4, ..."""
+
+    copies: Annotated[int, Field(ge=1)] = 5
+    """Number of copies."""
+
+    def __call__(self, view: View, draws: Draws) -> list[View]:
+        """See `InputTransform`."""
+        return [View(view.rows, view.images / 2**i, f"{view.name}/{i}") for i in range(self.copies)]
+
+
+# --- TI: translation invariance (Dong et al. 2019) -------------------------------------------------------------
+
+
+def smoothing_kernel(shape: str, size: int, spread: float) -> Tensor:
+    """A (size, size) kernel that sums to 1.
+
+    gaussian: `spread` standard deviations from the centre to the edge, so that 15 and 3 give 2.33 pixels;
+    linear: falls linearly to zero just outside; uniform: constant. `spread` concerns the first only.
+    """
+    place = torch.linspace(-1, 1, size) if size > 1 else torch.zeros(1)
+    if shape == "gaussian":
+        profile = torch.exp(-((spread * place) ** 2) / 2)
+    elif shape == "linear":
+        half = (size - 1) / 2
+        profile = 1 - place.abs() * half / (half + 1)
+    else:
+        profile = torch.ones(size)
+    kernel = torch.outer(profile, profile)
+    return kernel / kernel.sum()
+
+
+def smooth(gradients: Tensor, kernel: Tensor) -> Tensor:
+    """Convolve every channel with the kernel, zeros outside. (N, C, H, W) -> (N, C, H, W)."""
+    channels = gradients.shape[1]
+    weights = kernel.to(gradients).expand(channels, 1, *kernel.shape)
+    return F.conv2d(gradients, weights, padding="same", groups=channels)
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """TI: gradients averaged over translations of the image, which is a convolution of the gradient."""
+
+    kernel_size: Annotated[int, Field(ge=1)] = 15
+    """Side of the kernel in pixels; odd. 15 suits 299-pixel images, 7 suits 32."""
+    kernel: Literal["gaussian", "linear", "uniform"] = "gaussian"
+    """Shape of the kernel."""
+    spread: Annotated[float, Field(gt=0)] = 3.0
+    """Standard deviations from the centre of a gaussian kernel to its edge."""
+
+    def start(self, images: Tensor) -> Tensor:
+        """Nothing to remember."""
+        return images.new_empty(len(images), 0)
+
+    def look_ahead(self, points: Tensor, memory: Tensor, step_size: float) -> Tensor:
+        """Gradients are taken where the samples are."""
+        return points
+
+    def __call__(self, gradients: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """See `GradientTransform`."""
+        return smooth(gradients, smoothing_kernel(self.kernel, self.kernel_size, self.spread)), memory
+
+
+# --- MI and NI: momentum (Dong et al. 2018; Lin et al. 2020) ---------------------------------------------------
+
+
+def accumulate(velocity: Tensor, gradients: Tensor, decay: float) -> Tensor:
+    """Momentum of MI-FGSM (Dong et al. 2018, equation 6). All tensors (N, C, H, W).
+
+    Divides by the mean absolute gradient instead of the sum: a constant factor, which the step's direction does not
+    see. A zero gradient adds nothing, where a bare division would make the velocity NaN for good.
+    """
+    scale = gradients.abs().mean(dim=(1, 2, 3), keepdim=True)
+    return decay * velocity + gradients / torch.where(scale > 0, scale, 1.0).clamp_min(TINY**3)
+
+
+@dataclass(frozen=True)
+class Momentum:
+    """MI: steps follow the decaying sum of normalized gradients."""
+
+    decay: Annotated[float, Field(ge=0)] = 1.0
+    """How much of the old velocity stays."""
+
+    def start(self, images: Tensor) -> Tensor:
+        """A velocity of zero."""
+        return torch.zeros_like(images)
+
+    def look_ahead(self, points: Tensor, memory: Tensor, step_size: float) -> Tensor:
+        """Gradients are taken where the samples are."""
+        return points
+
+    def __call__(self, gradients: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """See `GradientTransform`."""
+        velocity = accumulate(memory, gradients, self.decay)
+        return velocity, velocity
+
+
+@dataclass(frozen=True)
+class NesterovMomentum(Momentum):
+    """NI: as MI, with the gradient taken where the velocity is about to lead."""
+
+    def look_ahead(self, points: Tensor, memory: Tensor, step_size: float) -> Tensor:
+        """One step along the decayed velocity (Lin et al. 2020, equation 6)."""
+        return points + step_size * self.decay * memory

@@ -1,0 +1,117 @@
+"""Cells: the points of a suite's matrix, with the names under which tables know them.
+
+A plan writes its cells into the store (`suites/<name>.json`), so that reports find the records of a suite without
+loading a model.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from harness.core.errors import HarnessError
+from harness.store import ModelDescription, Store
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Cell(_Strict):
+    """One attack on one target: where its record is, and how tables call it."""
+
+    id: str
+    """The record's id."""
+    mode: Literal["clean", "whitebox", "transfer"]
+    """clean: no attack."""
+    attack: str
+    """The attack's label; "Clean" for clean cells."""
+    threat: str
+    """The threat model's label, such as "L∞ 8/255"; empty for clean cells."""
+    norm: str
+    """linf or l2; empty for clean cells."""
+    epsilon: float
+    """Budget on the [0, 1] pixel scale; 0 for clean cells."""
+    dataset: str
+    """The data set's label."""
+    seed: int
+    """Seed of the attack."""
+    surrogate: str
+    """Suite name of the model that crafts; the target's own for clean and white-box cells."""
+    target: str
+    """Suite name of the model that is judged."""
+
+
+class ModelEntry(_Strict):
+    """A model of a suite."""
+
+    name: str
+    """How the suite refers to it."""
+    label: str
+    """How tables print it."""
+    facts: dict[str, str | int | float | bool]
+    """Free columns of the suite file."""
+    description: ModelDescription
+    """What it is."""
+
+
+class DatasetEntry(_Strict):
+    """A data set of a suite."""
+
+    label: str
+    """How tables print it."""
+    samples: int
+    """Number of images used."""
+    selection: str
+    """How they were chosen: "class-balanced", "first", "listed"."""
+    fingerprint: str
+    """sha256 over pixels, labels and indices."""
+    keep: Literal["all", "surrogate-correct", "all-correct"]
+    """Which images tables count."""
+
+
+class Cells(_Strict):
+    """All cells of a suite, as the last plan resolved them."""
+
+    suite: str
+    """The suite's name."""
+    models: list[ModelEntry]
+    """In the order of the file."""
+    datasets: list[DatasetEntry]
+    """In the order of the file."""
+    cells: list[Cell]
+    """In the order in which they run: clean cells first."""
+
+    def model(self, name: str) -> ModelEntry:
+        """The model under a suite name."""
+        return next(entry for entry in self.models if entry.name == name)
+
+    def missing(self, store: Store) -> list[Cell]:
+        """The cells without a record."""
+        return [cell for cell in self.cells if cell.id not in store]
+
+
+def cells_path(store: Store, suite: str) -> Path:
+    """Where a suite's cells are kept."""
+    return store.path / "suites" / f"{suite}.json"
+
+
+def write_cells(store: Store, cells: Cells) -> None:
+    """Keep a suite's cells for its reports."""
+    path = cells_path(store, cells.suite)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(cells.model_dump_json(indent=1), encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_cells(store: Store, suite: str) -> Cells:
+    """The cells of the suite's last plan. Raises HarnessError when it was never planned with this store."""
+    path = cells_path(store, suite)
+    if not path.exists():
+        raise HarnessError(f"suite {suite} was never run with the store {store.path}.\n     run it first, or name its store with --store")
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return Cells.model_validate(content)

@@ -1,0 +1,104 @@
+"""The geometry of a norm lives in one class; no other file branches on the norm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from harness.core.randomness import Draws
+from harness.core.threat import ThreatModel
+
+TINY = 1e-12
+"""Keeps a zero gradient at zero where a norm divides."""
+
+
+class Ball(Protocol):
+    """Images near a clean image, inside [0, 1]. All images are (N, C, H, W)."""
+
+    @property
+    def epsilon(self) -> float:
+        """Radius."""
+
+    def project(self, images: Tensor, points: Tensor) -> Tensor:
+        """The points brought back into the ball around `images` and into [0, 1]."""
+
+    def steepest(self, gradients: Tensor) -> Tensor:
+        """The directions of length 1 in this norm along which a linear function rises fastest; 0 for gradient 0."""
+
+    def random_points(self, images: Tensor, draws: Draws) -> Tensor:
+        """Random points of the ball and of [0, 1]."""
+
+    def distance(self, images: Tensor, points: Tensor) -> Tensor:
+        """(N,) lengths of the perturbations, computed in float64."""
+
+
+def l2_norm(x: Tensor) -> Tensor:
+    """(N, ...) to (N, 1, 1, 1)."""
+    return x.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+
+
+@dataclass(frozen=True)
+class LinfBall:
+    """max |perturbation| <= epsilon."""
+
+    epsilon: float
+
+    def project(self, images: Tensor, points: Tensor) -> Tensor:
+        """See `Ball`."""
+        return (images + (points - images).clamp(-self.epsilon, self.epsilon)).clamp(0, 1)
+
+    def steepest(self, gradients: Tensor) -> Tensor:
+        """The sign."""
+        return gradients.sign()
+
+    def random_points(self, images: Tensor, draws: Draws) -> Tensor:
+        """Uniform in the cube."""
+        noise = 2 * draws.uniform("start", *images.shape[1:]) - 1
+        return (images + self.epsilon * noise).clamp(0, 1)
+
+    def distance(self, images: Tensor, points: Tensor) -> Tensor:
+        """See `Ball`."""
+        return (points.double() - images.double()).abs().flatten(1).amax(1)
+
+
+@dataclass(frozen=True)
+class L2Ball:
+    """Euclidean length of the perturbation <= epsilon."""
+
+    epsilon: float
+
+    def project(self, images: Tensor, points: Tensor) -> Tensor:
+        """Radially onto the ball, then into [0, 1], which shortens the perturbation further."""
+        perturbation = points - images
+        factor = (self.epsilon / l2_norm(perturbation).clamp_min(TINY)).clamp_max(1.0)
+        return (images + factor * perturbation).clamp(0, 1)
+
+    def steepest(self, gradients: Tensor) -> Tensor:
+        """The unit vector along the gradient.
+
+        Gradients are scaled by their largest entry first: the squares of very small ones would underflow.
+        """
+        largest = gradients.abs().flatten(1).amax(1).view(-1, 1, 1, 1)
+        scaled = gradients / torch.where(largest > 0, largest, 1.0)
+        return scaled / l2_norm(scaled).clamp_min(TINY)
+
+    def random_points(self, images: Tensor, draws: Draws) -> Tensor:
+        """Uniform direction, uniform length, as the field's implementations draw it."""
+        direction = draws.normal("start", *images.shape[1:])
+        length = self.epsilon * draws.uniform("start/length", 1, 1, 1)
+        return (images + length * direction / l2_norm(direction).clamp_min(TINY)).clamp(0, 1)
+
+    def distance(self, images: Tensor, points: Tensor) -> Tensor:
+        """See `Ball`."""
+        return (points.double() - images.double()).flatten(1).norm(dim=1)
+
+
+BALLS: dict[str, type[LinfBall] | type[L2Ball]] = {"linf": LinfBall, "l2": L2Ball}
+
+
+def ball_of(threat: ThreatModel) -> Ball:
+    """The ball of a threat model."""
+    return BALLS[threat.norm](threat.epsilon)

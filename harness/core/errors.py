@@ -1,0 +1,43 @@
+"""Errors that a user can fix.
+
+A `HarnessError` prints without a traceback and ends the command with its exit code; every other exception is a
+defect of ours and keeps its traceback. `Problems` gathers several mistakes, so that one run reports all of them.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class HarnessError(Exception):
+    """Something the user can fix. The message says what, where, and how to fix it."""
+
+    exit_code = 2
+
+
+class ThreatModelViolation(HarnessError):
+    """An attack returned an image outside its threat model; such a record is never stored as a result."""
+
+    exit_code = 4
+
+
+class Problems(HarnessError):
+    """Several mistakes found together, one paragraph each."""
+
+    def __init__(self, where: str, problems: Iterable[str]) -> None:
+        """`where` is the file they were found in; `problems` are complete sentences."""
+        self.problems = list(problems)
+        count = len(self.problems)
+        head = f"{where}: {count} mistake{'s' if count > 1 else ''}, nothing was run."
+        super().__init__("\n".join([head, *(f"\n  {i}. {p}" for i, p in enumerate(self.problems, 1))]))
+
+
+def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str:
+    """A line of suggestions for a misspelt word: the nearest known names, or all of them if none is near."""
+    names = sorted(known)
+    lowered = {name.lower(): name for name in names}
+    near = [lowered[match] for match in difflib.get_close_matches(word.lower(), list(lowered), n=limit, cutoff=0.6)]
+    if near:
+        return "did you mean: " + ", ".join(near) + "?"
+    return "known: " + (", ".join(names) if names else "none")

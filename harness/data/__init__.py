@@ -1,0 +1,114 @@
+"""Data sets. A loader gives a `Source`: all labels at once, pixels only for the indices that a suite uses.
+
+To add one, register a loader in a new module of this package. Its keyword parameters are the keys that a suite's
+`[dataset]` table may carry besides `id`, `samples`, `indices` and `label`; their annotations are checked. A loader
+with a parameter `download` may fetch files, and only when that is true. `harness.data.load` does all of this at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.core.errors import HarnessError
+from harness.core.registry import Registry
+
+Array = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class Source:
+    """A whole data set, pixels on demand.
+
+    Raises:
+        HarnessError: when there is no image, or a label without a class.
+    """
+
+    name: str
+    """How reports name the data, such as "CIFAR-10 (test)"."""
+    labels: npt.NDArray[np.int64]
+    """(N,) class numbers, from 0."""
+    classes: tuple[str, ...]
+    """One name per class."""
+    read: Callable[[npt.NDArray[np.int64]], Array]
+    """Indices (M,) to pixels (M, C, H, W), uint8 or float32 in [0, 1]."""
+
+    def __post_init__(self) -> None:
+        """Check the labels, so that no loader has to."""
+        if not len(self.labels):
+            raise HarnessError(f"{self.name}: there is no image")
+        lowest, highest = int(self.labels.min()), int(self.labels.max())
+        if lowest < 0:
+            raise HarnessError(
+                f"{self.name}: label {lowest} is negative, as in unlabelled splits; use a labelled split"
+            )
+        if highest >= len(self.classes):
+            raise HarnessError(f"{self.name}: label {highest} has no class; there are {len(self.classes)} class names")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The images that a suite uses."""
+
+    name: str
+    """How reports name the data."""
+    images: Array
+    """(N, C, H, W): uint8 (divided by 255 when used), or float32 in [0, 1]."""
+    labels: npt.NDArray[np.int64]
+    """(N,) class numbers, from 0."""
+    indices: npt.NDArray[np.int64]
+    """(N,) positions of the images in the whole data set."""
+    classes: tuple[str, ...]
+    """One name per class."""
+    fingerprint: str
+    """sha256 over pixels, labels and indices."""
+
+
+Loader = Callable[..., Source]
+
+DATASETS: Registry[Loader] = Registry("dataset", package=__name__)
+
+
+def data_root(root: str | None) -> Path:
+    """The directory that holds data: the suite's key, else HARNESS_DATA, else `./data`."""
+    return Path(root or os.environ.get("HARNESS_DATA") or "data").expanduser()
+
+
+def fingerprint(images: Array, labels: Array, indices: Array) -> str:
+    """sha256 over exactly what a model and an attack get to see."""
+    digest = hashlib.sha256(f"{images.dtype}{images.shape}".encode())
+    for array in (images, labels.astype(np.int64), indices.astype(np.int64)):
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def take(source: Source, indices: npt.NDArray[np.int64]) -> Dataset:
+    """Read the pixels of the chosen indices (M,).
+
+    Raises:
+        HarnessError: when no index is chosen, or when the pixels are not (M, C, H, W), uint8 or float32 in [0, 1].
+    """
+    if not len(indices):
+        raise HarnessError(f"{source.name}: no image is chosen")
+    images = source.read(indices)
+    _check_pixels(images, len(indices), source.name)
+    labels = source.labels[indices]
+    return Dataset(source.name, images, labels, indices, source.classes, fingerprint(images, labels, indices))
+
+
+def _check_pixels(images: Array, count: int, name: str) -> None:
+    if images.ndim != 4 or len(images) != count:
+        raise HarnessError(f"{name}: pixels have shape {images.shape}, not ({count}, channels, height, width)")
+    if images.dtype == np.uint8:
+        return
+    if images.dtype != np.float32:
+        raise HarnessError(f"{name}: pixels are {images.dtype}; they must be uint8, or float32 in [0, 1]")
+    # A NaN makes the comparison false, so this refuses it as well.
+    if not (images.min() >= 0 and images.max() <= 1):
+        raise HarnessError(f"{name}: float pixels must lie in [0, 1]; standardization belongs to the model")

@@ -1,0 +1,68 @@
+"""A folder of image files, one subfolder per class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.core.errors import HarnessError
+from harness.data import DATASETS, Array, Source, data_root
+from harness.data.images import Channels, Encoded, Size, decode_images
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+
+
+@DATASETS.register("folder")
+def folder(
+    path: str,
+    root: str | None = None,
+    size: Size | None = None,
+    channels: Channels | None = None,
+    name: str | None = None,
+) -> Source:
+    """A folder with one subfolder of image files per class, as torchvision's ImageFolder reads it.
+
+    Classes are numbered by the sorted names of the subfolders (an empty one keeps its number), images by class and
+    then by path. Hidden files and folders are skipped.
+
+    Args:
+        path: the folder, below `root` unless absolute.
+        root: directory that holds data; default HARNESS_DATA, else `./data`.
+        size: scale the shorter side to this (bilinear, antialiased) and cut out the middle square.
+        channels: 1 for grey, 3 for RGB; default RGB unless all chosen images are grey.
+        name: how reports name the data; default the folder's name.
+
+    Raises:
+        HarnessError: when there is no such folder, class folder or image; and on reading, as `decode_images` does.
+    """
+    top = data_root(root) / path
+    if not top.is_dir():
+        raise HarnessError(
+            f"no folder {top}.\n     set HARNESS_DATA or the dataset's `root` to the directory that holds the data"
+        )
+    classes = sorted(entry.name for entry in top.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not classes:
+        raise HarnessError(f"{top} has no class folders; it needs one subfolder of images per class")
+    files = [(file, label) for label, title in enumerate(classes) for file in _images_below(top / title)]
+    if not files:
+        raise HarnessError(f"{top}: no image in its {len(classes)} class folders; known: {', '.join(IMAGE_SUFFIXES)}")
+
+    def read(indices: npt.NDArray[np.int64]) -> Array:
+        chosen = (files[int(index)][0] for index in indices)
+        return decode_images((Encoded(str(file), file) for file in chosen), size, channels)
+
+    labels = np.array([label for _, label in files], dtype=np.int64)
+    return Source(name or top.name, labels, tuple(classes), read)
+
+
+def _images_below(class_folder: Path) -> Iterator[Path]:
+    """Image files at any depth, folder by folder, both sorted."""
+    for folder_path, _, names in sorted(os.walk(class_folder, followlinks=True)):
+        hidden = any(part.startswith(".") for part in Path(folder_path).relative_to(class_folder).parts)
+        for name in [] if hidden else sorted(names):
+            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
+                yield Path(folder_path, name)

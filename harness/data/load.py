@@ -1,0 +1,67 @@
+"""From the `[dataset]` table of a suite to the images that it uses."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from harness.core.errors import HarnessError, did_you_mean
+from harness.core.registry import parameters_of
+from harness.core.validation import check_value
+from harness.data import DATASETS, Dataset, take
+from harness.data.subset import Choice, choose
+
+
+def load_dataset(
+    id: str,
+    arguments: Mapping[str, Any] | None = None,
+    samples: int | None = None,
+    indices: Choice = "balanced",
+    label: str | None = None,
+    limit: int | None = None,
+) -> Dataset:
+    """Load the images that a suite uses.
+
+    Args:
+        id: name of a registered loader.
+        arguments: the loader's keyword arguments.
+        samples: how many images; None for all that `indices` names.
+        indices: "balanced" over the classes, the "first" ones, or a list of positions in the whole data set.
+        label: how reports name the data; None for the loader's own name.
+        limit: use no more images than this, however many `samples` and `indices` ask for.
+
+    Raises:
+        HarnessError: for an unknown loader, key, value or index, too many samples, or missing or unusable files.
+    """
+    source = DATASETS.get(id)(**resolve_arguments(id, arguments or {}))
+    if limit is not None:
+        available = len(indices) if isinstance(indices, list) else len(source.labels)
+        samples = min(limit, available if samples is None else samples)
+    dataset = take(source, choose(source.labels, samples, indices))
+    return replace(dataset, name=label) if label else dataset
+
+
+def resolve_arguments(id: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The loader's arguments with every default filled in; reads no data.
+
+    Raises:
+        HarnessError: for an unknown loader, an unknown or missing key, or a value of the wrong type.
+    """
+    parameters = parameters_of(DATASETS.get(id))
+    unknown = next((key for key in arguments if key not in parameters), None)
+    if unknown is not None:
+        raise HarnessError(
+            f'dataset "{id}" has no key {unknown}.\n     {did_you_mean(unknown, parameters)}\n'
+            f"     its keys: {', '.join(parameters) or 'none'}"
+        )
+    return {key: _value(id, parameter, arguments) for key, parameter in parameters.items()}
+
+
+def _value(id: str, parameter: inspect.Parameter, arguments: Mapping[str, Any]) -> Any:
+    if parameter.name in arguments:
+        return check_value(parameter, arguments[parameter.name])
+    if parameter.default is parameter.empty:
+        raise HarnessError(f'dataset "{id}" needs the key {parameter.name}')
+    return parameter.default

@@ -1,0 +1,240 @@
+"""A job: craft once, verify, judge on many.
+
+The attack proposes, this module judges: every image is checked against the threat model, then the target itself is
+asked, in float32 and with its original weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from harness.attacks import Samples, Setting, as_float
+from harness.attacks.resolve import ResolvedAttack
+from harness.core.balls import BALLS
+from harness.core.errors import ThreatModelViolation
+from harness.core.randomness import Draws
+from harness.core.threat import ThreatModel
+from harness.data import Dataset
+from harness.models.classifier import Classifier, undisturbed
+from harness.models.prepare import prepare
+
+TOLERANCE = 2**-24
+"""Rounding of a float32 pixel just below 1: what image + perturbation may exceed an exact budget by."""
+
+PROBE_IMAGES = 16
+"""Real images on which a fast twin is compared with its original."""
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Images on the device, and the predictions on them that are known so far."""
+
+    dataset: Dataset
+    device: torch.device
+    batch_size: int
+    images: Tensor = field(init=False)
+    labels: Tensor = field(init=False)
+    indices: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Move the data set to the device."""
+        object.__setattr__(self, "images", torch.from_numpy(np.ascontiguousarray(self.dataset.images)).to(self.device))
+        object.__setattr__(self, "labels", torch.from_numpy(self.dataset.labels).to(self.device))
+        object.__setattr__(self, "indices", torch.from_numpy(self.dataset.indices).to(self.device))
+
+
+def predict(model: Classifier, images: Tensor) -> Tensor:
+    """(N,) predicted classes in float32; -1 where a logit is not finite."""
+    with torch.no_grad():
+        logits = model(images)
+    return torch.where(logits.isfinite().all(1), logits.argmax(1), -1)
+
+
+def run_clean(model: Classifier, arena: Arena) -> pd.DataFrame:
+    """Predictions on the clean images, as outcomes of a cell without an attack."""
+    with undisturbed(model):
+        parts = [predict(model, as_float(images)).cpu() for images in arena.images.split(arena.batch_size)]
+    predictions, labels = torch.cat(parts).numpy(), arena.dataset.labels
+    return pd.DataFrame({
+        "index": arena.dataset.indices, "label": labels, "wanted": labels, "clean_prediction": predictions,
+        "adversarial_prediction": predictions, "success": predictions != labels, "linf": 0.0, "l2": 0.0, "passes": 0,
+        "zero_gradient": False,
+    })  # fmt: skip
+
+
+def wanted_classes(arena: Arena, threat: ThreatModel, classes: int, seed: int) -> Tensor:
+    """(N,) the class a targeted attack aims at; the true class for an untargeted one."""
+    match threat.goal:
+        case "untargeted":
+            return arena.labels
+        case "next":
+            return (arena.labels + 1) % classes
+        case "random":
+            draws = Draws(seed, arena.indices, torch.zeros_like(arena.indices))
+            offset = 1 + (draws.uniform("wanted-class") * (classes - 1)).floor().long()
+            return (arena.labels + offset) % classes
+
+
+def reached(predictions: Tensor, wanted: Tensor, threat: ThreatModel) -> Tensor:
+    """(N,) whether predictions reach the goal: any class but the true one, or the wanted one."""
+    return predictions != wanted if threat.goal == "untargeted" else predictions == wanted
+
+
+class Batch(NamedTuple):
+    """Crafted images, addressed by their rows in the arena."""
+
+    rows: Tensor
+    adversarial: Tensor
+    passes: Tensor
+    zero_gradient: Tensor
+
+
+@dataclass(frozen=True)
+class CraftJob:
+    """Adversarial images of one surrogate, attack, threat model and seed, judged on several targets."""
+
+    attack: ResolvedAttack
+    threat: ThreatModel
+    seed: int
+    classes: int
+    """Number of classes of the surrogate."""
+    whitebox: bool
+    """The one target is the surrogate itself: samples may stop at the first success."""
+
+    def run(
+        self,
+        surrogate: Classifier,
+        targets: Mapping[str, Classifier],
+        clean: Mapping[str, npt.NDArray[np.int64]],
+        arena: Arena,
+        finished: npt.NDArray[np.bool_],
+    ) -> Iterator[dict[str, pd.DataFrame]]:
+        """Yield finished batches: the outcomes of some samples on every target, by cell id.
+
+        Args:
+            surrogate: the model that crafts.
+            targets: the models that are judged, by cell id.
+            clean: (N,) clean predictions of every target, by cell id.
+            arena: all N images.
+            finished: (N,) samples that have outcomes already.
+
+        Raises:
+            ThreatModelViolation: when the attack returns an image outside its threat model.
+        """
+        wanted = wanted_classes(arena, self.threat, self.classes, self.seed)
+        todo = torch.from_numpy(~finished).to(arena.device)
+        decided = torch.zeros_like(todo)
+        if self.whitebox:
+            (prediction,) = (torch.from_numpy(clean[id]).to(arena.device) for id in targets)
+            decided = reached(prediction, wanted, self.threat)
+        for batch in self._batches(surrogate, arena, wanted, todo, decided):
+            linf, l2 = self.verify(batch, arena)
+            yield {
+                id: self._judge(target, clean[id], batch, wanted, arena, linf, l2) for id, target in targets.items()
+            }
+
+    def _batches(
+        self, surrogate: Classifier, arena: Arena, wanted: Tensor, todo: Tensor, decided: Tensor
+    ) -> Iterator[Batch]:
+        """Batches of about the arena's batch size: first the samples that need no attack, then crafted ones."""
+        if (decided & todo).any():
+            for rows in (decided & todo).nonzero()[:, 0].split(arena.batch_size):
+                none = torch.zeros_like(rows)
+                yield Batch(rows, as_float(arena.images[rows]), none, none.bool())
+        if not (todo & ~decided).any():
+            return
+        fast = prepare(surrogate, as_float(arena.images[:PROBE_IMAGES]))
+        setting = Setting(self.threat, self.seed, arena.batch_size, self.whitebox, fast.slack)
+        with undisturbed(surrogate):
+            waiting: list[Batch] = []
+            for batch in self._craft(fast.model, arena, wanted, todo, decided, setting):
+                waiting.append(batch)
+                if sum(len(part.rows) for part in waiting) >= arena.batch_size:
+                    yield join(waiting)
+                    waiting = []
+            if waiting:
+                yield join(waiting)
+
+    def _craft(
+        self, model: nn.Module, arena: Arena, wanted: Tensor, todo: Tensor, decided: Tensor, setting: Setting
+    ) -> Iterator[Batch]:
+        """Run the attack on the undecided samples that are to do.
+
+        Where results depend on the batch, its composition may not depend on what was finished before: batches are
+        cut from all undecided samples, and one with a missing sample runs whole.
+        """
+        attack = self.attack.attack
+        undecided = (~decided).nonzero()[:, 0]
+        if attack.batch_dependent:
+            groups = [rows for rows in undecided.split(setting.batch_size) if todo[rows].any()]
+        else:
+            groups = [undecided[todo[undecided]]]
+        for rows in groups:
+            samples = Samples(arena.images[rows], wanted[rows], arena.indices[rows])
+            for crafted in attack.craft(model, samples, setting):
+                batch = Batch(rows[crafted.rows], *crafted[1:])
+                missing = todo[batch.rows]
+                if missing.any():
+                    yield Batch(*(part[missing] for part in batch))
+
+    def verify(self, batch: Batch, arena: Arena) -> tuple[Tensor, Tensor]:
+        """(B,) L-inf and L2 distances of images that keep to the threat model.
+
+        Raises:
+            ThreatModelViolation: for images that are not finite, outside [0, 1] or outside the ball.
+        """
+        images, adversarial = as_float(arena.images[batch.rows]), batch.adversarial
+        name, label = self.attack.name, self.threat.label
+        if not adversarial.isfinite().all():
+            raise ThreatModelViolation(f'attack "{name}" returned images with NaN or infinite pixels')
+        if adversarial.min() < 0 or adversarial.max() > 1:
+            low, high = adversarial.min().item(), adversarial.max().item()
+            raise ThreatModelViolation(f'attack "{name}" left the range [0, 1]: pixels from {low:.8g} to {high:.8g}')
+        linf = BALLS["linf"](self.threat.epsilon).distance(images, adversarial)
+        l2 = BALLS["l2"](self.threat.epsilon).distance(images, adversarial)
+        worst = (linf if self.threat.norm == "linf" else l2).max().item()
+        if worst > self.threat.epsilon * (1 + 1e-6) + TOLERANCE:
+            raise ThreatModelViolation(
+                f'attack "{name}" left its threat model {label}: worst distance {worst:.8g}, budget {self.threat.epsilon:.8g}'
+            )
+        return linf, l2
+
+    def _judge(
+        self,
+        target: Classifier,
+        clean: npt.NDArray[np.int64],
+        batch: Batch,
+        wanted: Tensor,
+        arena: Arena,
+        linf: Tensor,
+        l2: Tensor,
+    ) -> pd.DataFrame:
+        """Ask the target about adversarial images."""
+        with undisturbed(target):
+            prediction = torch.cat([predict(target, part) for part in batch.adversarial.split(arena.batch_size)])
+        rows = batch.rows.cpu().numpy()
+        return pd.DataFrame({
+            "index": arena.dataset.indices[rows],
+            "label": arena.dataset.labels[rows],
+            "wanted": wanted[batch.rows].cpu().numpy(),
+            "clean_prediction": clean[rows],
+            "adversarial_prediction": prediction.cpu().numpy(),
+            "success": reached(prediction, wanted[batch.rows], self.threat).cpu().numpy(),
+            "linf": linf.cpu().numpy(),
+            "l2": l2.cpu().numpy(),
+            "passes": batch.passes.cpu().numpy(),
+            "zero_gradient": batch.zero_gradient.cpu().numpy(),
+        })  # fmt: skip
+
+
+def join(batches: list[Batch]) -> Batch:
+    """One batch of several."""
+    return Batch(*(torch.cat(parts) for parts in zip(*batches, strict=True)))

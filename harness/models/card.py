@@ -1,0 +1,139 @@
+"""Model cards: what a zoo model is, how it was trained, and what came out.
+
+A card is a TOML file `<name>.toml`; its weights lie beside it in `<name>.safetensors`. Everything above the table
+`[result]` is written by people and kept as it is; `[result]` is written by training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.core.errors import HarnessError
+from harness.core.validation import explain
+
+RESULT_HEADER = "\n# Written by `harness train`; not meant to be edited.\n[result]\n"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Architecture(_Strict):
+    """A network of `harness.models.networks` and its arguments."""
+
+    network: str
+    """Registered name, such as "resnet20"."""
+    norm: str = "bn"
+    """Normalization layer by name."""
+    width: int = Field(16, ge=1)
+    """Channels of the first stage."""
+    classes: int = Field(10, ge=2)
+    """Number of classes."""
+    channels: int = Field(3, ge=1)
+    """Image channels."""
+
+
+class Recipe(_Strict):
+    """How a network is trained: SGD with Nesterov momentum under a learning-rate schedule."""
+
+    epochs: int = Field(ge=1)
+    """Passes over the training set."""
+    batch_size: int = Field(128, ge=1)
+    """Images per step."""
+    learning_rate: float = Field(gt=0)
+    """Peak learning rate."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    """Momentum of SGD."""
+    weight_decay: float = Field(5e-4, ge=0)
+    """L2 penalty on weights of two and more dimensions (not on biases and norm parameters)."""
+    schedule: Literal["one-cycle", "cosine", "step"] = "one-cycle"
+    """one-cycle: linear rise over `warmup`, linear fall to zero; cosine: the same rise, cosine fall; step: the same
+    rise, then divided by 10 after 1/2 and 3/4 of the epochs."""
+    warmup: float = Field(0.2, ge=0, lt=1)
+    """Share of the steps in which the rate rises."""
+    gradient_clip: float | None = Field(None, gt=0)
+    """Largest gradient norm; needed by deep networks without normalization."""
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    """Mass taken from the true class."""
+    crop: int = Field(0, ge=0)
+    """Random crops after reflection padding by this many pixels."""
+    flip: bool = False
+    """Random horizontal flips."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Precision of the forward and backward passes; weights and statistics stay float32."""
+
+
+class Card(_Strict):
+    """One zoo model."""
+
+    summary: str
+    """One line for listings."""
+    architecture: Architecture
+    recipe: Recipe
+    train_data: dict[str, Any]
+    """The training set: `id` and the keys of its loader."""
+    test_data: dict[str, Any]
+    """The set on which clean accuracy is measured."""
+    mean: tuple[float, ...] = (0.0,)
+    """Standardization inside the model, per channel."""
+    std: tuple[float, ...] = (1.0,)
+    """Standardization inside the model, per channel."""
+    seed: int = 0
+    """Seed of initialization, batch order and augmentation."""
+    result: dict[str, Any] = Field(default_factory=dict)
+    """What training measured: sha256 of the weights, accuracies, epochs, seconds, device."""
+
+
+def zoo_directories() -> list[Path]:
+    """Where cards are looked for: HARNESS_ZOO, `./model_zoo`, the source tree's, the installed package's."""
+    package = Path(__file__).resolve().parents[1]
+    named = os.environ.get("HARNESS_ZOO")
+    candidates = [*([Path(named)] if named else []), Path("model_zoo"), package.parent / "model_zoo", package / "model_zoo"]
+    return list(dict.fromkeys(path.resolve() for path in candidates if path.is_dir()))
+
+
+def zoo_cards() -> dict[str, Path]:
+    """Every zoo model's name and card file; earlier directories win."""
+    cards: dict[str, Path] = {}
+    for directory in zoo_directories():
+        for file in sorted(directory.glob("*.toml")):
+            cards.setdefault(file.stem, file)
+    return cards
+
+
+def read_card(path: Path) -> Card:
+    """Read and validate a card. Raises HarnessError naming file and key."""
+    try:
+        return Card.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except tomllib.TOMLDecodeError as error:
+        raise HarnessError(f"{path} is not valid TOML: {error}") from None
+    except ValidationError as error:
+        raise HarnessError(f"{path}:\n" + "\n".join(f"     {line}" for line in explain(error, Card))) from None
+
+
+def write_result(path: Path, result: dict[str, Any]) -> None:
+    """Replace the card's `[result]` table, leaving everything above it as it is."""
+    text = path.read_text(encoding="utf-8")
+    above = text.partition(RESULT_HEADER)[0].rstrip() + "\n"
+    lines = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in result.items())
+    temporary = path.with_suffix(".toml.tmp")
+    temporary.write_text(above + RESULT_HEADER + lines, encoding="utf-8")
+    temporary.replace(path)
+
+
+def weights_path(card_path: Path) -> Path:
+    """The weights that belong to a card."""
+    return card_path.with_suffix(".safetensors")
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

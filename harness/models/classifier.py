@@ -1,0 +1,113 @@
+"""The model contract: images (N, C, H, W) in [0, 1] to logits (N, K), everything else inside."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.models.census import NormCensus, take_census
+
+FINGERPRINTED_DETAILS = ("source_sha256", "arguments")
+"""Details of the provenance that change what a network computes without showing in its layers or state."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model came from."""
+
+    id: str
+    """The id it was asked for by, such as "torchvision:vgg19@IMAGENET1K_V1"."""
+    random_weights: bool = False
+    """True when the weights were never trained; every report marks such models."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """What the source knows: weights file and its sha256, package versions, recipe."""
+
+
+class Classifier(nn.Module):
+    """A network with its standardization inside, in eval mode, that asks for no parameter gradients.
+
+    Images are (N, C, H, W) float32 in [0, 1]; logits are (N, K). The network itself is the caller's object: wrap
+    whatever uses it in `undisturbed`, which puts back what the wrapping changed.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: nn.Module,
+        provenance: Provenance,
+        *,
+        mean: tuple[float, ...] = (0.0,),
+        std: tuple[float, ...] = (1.0,),
+        input_size: tuple[int, int] | None = None,
+    ) -> None:
+        """`mean` and `std` are per channel, or one number for all; `input_size` is (H, W) where it matters."""
+        super().__init__()
+        self.network = network
+        self.provenance = provenance
+        self.input_size = input_size
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+        self.eval()
+        self.requires_grad_(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, K) of images (N, C, H, W) in [0, 1]."""
+        logits: Tensor = self.network((images - self.mean) / self.std)
+        return logits
+
+    @property
+    def census(self) -> NormCensus:
+        """Which normalization layers the network has."""
+        return take_census(self.network)
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of parameters."""
+        return sum(parameter.numel() for parameter in self.network.parameters())
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over architecture, standardization, every parameter and buffer, and what a source says besides."""
+        digest = hashlib.sha256(repr(self.network).encode())
+        for key in FINGERPRINTED_DETAILS:
+            if detail := self.provenance.details.get(key):
+                digest.update(json.dumps({key: detail}, sort_keys=True, default=str).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            array = tensor.detach().cpu().contiguous()
+            digest.update(f"{name}{array.dtype}{tuple(array.shape)}".encode())
+            digest.update(array.view(torch.uint8).numpy().tobytes() if array.ndim else str(array.item()).encode())
+        return digest.hexdigest()
+
+
+@contextmanager
+def undisturbed(module: nn.Module) -> Iterator[None]:
+    """Put back everything that running a model can change about it, and the global random state.
+
+    Restored on leaving: train or eval mode of every submodule, `requires_grad` and `grad` of every parameter, the
+    values of every buffer (BatchNorm's running statistics among them), and the generators of CPU and GPUs.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    flags = [(parameter, parameter.requires_grad, parameter.grad) for parameter in module.parameters()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
+    with torch.random.fork_rng():
+        try:
+            yield
+        finally:
+            for part, training in modes:
+                part.training = training
+            for parameter, requires_grad, grad in flags:
+                parameter.requires_grad_(requires_grad)
+                parameter.grad = grad
+            with torch.no_grad():
+                for buffer, value in buffers:
+                    if not torch.equal(buffer, value):
+                        buffer.copy_(value)

@@ -1,0 +1,141 @@
+"""Models of your own code: a function that returns a network."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from operator import attrgetter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import nn
+
+from harness.core.errors import HarnessError, did_you_mean
+from harness.models import MODEL_SOURCES
+from harness.models.classifier import Classifier, Provenance
+from harness.models.construction import check_arguments, seeded
+
+
+@MODEL_SOURCES.register("python")
+def from_python(
+    name: str,
+    *,
+    arguments: Mapping[str, Any] | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    input_size: tuple[int, int] | None = None,
+) -> Classifier:
+    """python:PACKAGE.MODULE:FACTORY - what a function of yours returns: images (N, C, H, W) to logits (N, K).
+
+    The working directory is importable. `arguments` are the factory's keywords. Without `mean` and `std` the network
+    is given images in [0, 1] as they are. A factory may also return a `Classifier`, which brings its own.
+
+    Raises:
+        HarnessError: when the module cannot be imported, has no such factory, or the factory fails or returns
+            something else.
+    """
+    where = f"python:{name}"
+    module_name, colon, attribute = name.partition(":")
+    if not colon or not attribute or not module_name:
+        raise HarnessError(f"{where}: write python:PACKAGE.MODULE:FACTORY")
+    given = dict(arguments or {})
+    with working_directory_importable():
+        module = _import(module_name, where)
+        factory = _factory(module, attribute, where)
+        network = _call(factory, given, where)
+    details = {"arguments": given, "source_sha256": source_sha256(module, factory, network)}
+    if isinstance(network, Classifier):
+        if mean is not None or std is not None or input_size is not None:
+            raise HarnessError(
+                f"{where} returned a Classifier, which brings its own mean, std and input_size; remove them"
+            )
+        wrapped = {"id": network.provenance.id, **network.provenance.details}
+        network.provenance = replace(network.provenance, id=where, details={**details, "wraps": wrapped})
+        return network
+    return Classifier(
+        network, Provenance(where, details=details), mean=mean or (0.0,), std=std or (1.0,), input_size=input_size
+    )
+
+
+@contextmanager
+def working_directory_importable() -> Iterator[None]:
+    """Import from the working directory first, as `python -m` does."""
+    entry = str(Path.cwd())
+    sys.path.insert(0, entry)
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        if entry in sys.path:
+            sys.path.remove(entry)
+
+
+def source_sha256(module: ModuleType, factory: Callable[..., Any], network: nn.Module) -> str:
+    """sha256 over the source of every module that takes part: the named one, the factory's, those of the layers.
+
+    torch's layers and ours are left out: they are what their names say. Functions that the modules import are not seen.
+    """
+    names = {module.__name__, getattr(factory, "__module__", module.__name__)}
+    names |= {type(part).__module__ for part in network.modules()}
+    digest = hashlib.sha256()
+    for name in sorted(names):
+        source = getattr(sys.modules.get(name), "__file__", None)
+        if source and Path(source).is_file() and name.partition(".")[0] not in ("torch", "harness"):
+            digest.update(name.encode() + b"\0" + hashlib.sha256(Path(source).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _import(name: str, where: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(f"{error.name}.")):
+            raise HarnessError(
+                f'{where}: there is no module "{error.name}".\n'
+                f"     looked in the working directory {Path.cwd()} and among the installed packages"
+            ) from None
+        raise _failure(f"{where}: importing {name} failed", error) from error
+    except Exception as error:  # any error of the user's code is the user's to read
+        raise _failure(f"{where}: importing {name} failed", error) from error
+
+
+def _factory(module: ModuleType, attribute: str, where: str) -> Callable[..., Any]:
+    try:
+        factory: Any = attrgetter(attribute)(module)
+    except AttributeError:
+        public = [name for name, value in vars(module).items() if callable(value) and not name.startswith("_")]
+        raise HarnessError(
+            f'{where}: {module.__name__} has no "{attribute}".\n     {did_you_mean(attribute, public)}'
+        ) from None
+    if not callable(factory):
+        raise HarnessError(f"{where} is of type {type(factory).__name__}; it must be a function that returns a network")
+    return factory  # type: ignore[no-any-return]
+
+
+def _call(factory: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> nn.Module:
+    check_arguments(factory, arguments, where)
+    try:
+        with seeded(0):
+            network = factory(**arguments)
+    except HarnessError:
+        raise
+    except Exception as error:  # any error of the user's code is the user's to read
+        raise _failure(f"{where}: the factory failed", error) from error
+    if not isinstance(network, nn.Module):
+        raise HarnessError(
+            f"{where} returned something of type {type(network).__name__}; it must return a torch.nn.Module"
+        )
+    return network
+
+
+def _failure(what: str, error: Exception) -> HarnessError:
+    """The error of the user's code in one line, with the place it was raised at."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<frozen")]
+    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown place"
+    return HarnessError(f"{what}: {type(error).__name__}: {error}\n     at {place}")

@@ -1,0 +1,184 @@
+"""Pretrained timm models, with the weights named explicitly, and models in timm's format on the Hugging Face hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from torch import nn
+
+from harness.core.errors import HarnessError, did_you_mean
+from harness.models import MODEL_SOURCES
+from harness.models.card import file_sha256
+from harness.models.classifier import Classifier, Provenance
+from harness.models.construction import Factory, construct, library
+from harness.models.downloads import fetch_hub, fetch_url
+
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+"""Weights in a hub repository, in timm's order of preference."""
+
+RESERVED = (
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "pretrained_strict",
+    "checkpoint_path",
+    "cache_dir",
+)
+"""Arguments of timm that choose weights, which is the id's business."""
+
+RESHAPING = ("num_classes", "in_chans")
+"""Arguments for which timm would replace trained layers by random or adapted ones."""
+
+
+@MODEL_SOURCES.register("timm")
+def from_timm(
+    name: str,
+    *,
+    arguments: Mapping[str, Any] | None = None,
+    mean: tuple[float, ...] | None = None,
+    std: tuple[float, ...] | None = None,
+    input_size: tuple[int, int] | None = None,
+) -> Classifier:
+    """timm:MODEL.TAG - pretrained, such as resnet50.a1_in1k; timm:MODEL@none for random weights.
+
+    Standardization belongs to the weights: `mean` and `std` are taken with `@none` only, where they default to the
+    model's own. Random weights are the same in every run.
+
+    Raises:
+        HarnessError: for an unknown model, a missing or unknown tag, and weights that cannot be had.
+    """
+    where = f"timm:{name}"
+    given = dict(arguments or {})
+    model, at, weights = name.partition("@")
+    if at:
+        if weights != "none" or "." in model:
+            raise HarnessError(f"{where}: write timm:MODEL.TAG for trained weights, timm:MODEL@none for random ones")
+        network = untrained(model, given, where)
+        return _classifier(network, Provenance(where, True, _details(given)), mean, std, input_size)
+    _refuse_replacements(where, given, mean)
+    config = _config(model)
+    file = _weights_file(config, where)
+    network = _trained(_creator(model, pretrained=True, pretrained_cfg_overlay={"file": str(file)}), given, where, file)
+    return _classifier(
+        network, Provenance(where, False, {**_file_details(file), **_details(given)}), None, None, input_size
+    )
+
+
+@MODEL_SOURCES.register("hf-hub")
+def from_hub(
+    name: str, *, arguments: Mapping[str, Any] | None = None, input_size: tuple[int, int] | None = None
+) -> Classifier:
+    """hf-hub:USER/MODEL - a model in timm's format on the Hugging Face hub; hf-hub:USER/MODEL@REVISION.
+
+    Raises:
+        HarnessError: when the repository cannot be had.
+    """
+    where = f"hf-hub:{name}"
+    given = dict(arguments or {})
+    _refuse_replacements(where, given, None)
+    fetch_hub(name, ("config.json",), where, beside=HUB_FILES[:1])
+    file = fetch_hub(name, HUB_FILES, where)
+    network = _trained(_creator(where, pretrained=True), given, where, file)
+    details = {**_file_details(file), "revision": file.parent.name, **_details(given)}
+    return _classifier(network, Provenance(where, False, details), None, None, input_size)
+
+
+def untrained(architecture: str, arguments: Mapping[str, Any], where: str) -> nn.Module:
+    """A timm network with random weights, the same ones every time. Raises HarnessError for an unknown one."""
+    _check_known(architecture)
+    _refuse_reserved(where, arguments)
+    return construct(_creator(architecture, pretrained=False), arguments, where)
+
+
+def _creator(model: str, **settled: Any) -> Factory:
+    # timm drops keywords that are None; naming them all keeps them out of the lists of what may be given.
+    return partial(library("timm").create_model, model, **{**dict.fromkeys(RESERVED), **settled})
+
+
+def _trained(create: Factory, arguments: Mapping[str, Any], where: str, file: Path) -> nn.Module:
+    try:
+        return construct(create, arguments, where)
+    except (SafetensorError, RuntimeError) as error:
+        reason = "\n     ".join(str(error).splitlines()[:3])
+        raise HarnessError(
+            f"{where}: the weights in {file} are damaged or of another network:\n     {reason}"
+        ) from error
+
+
+def _check_known(architecture: str) -> None:
+    known = library("timm").list_models()
+    if architecture not in known:
+        raise HarnessError(f'timm has no model "{architecture}".\n     {did_you_mean(architecture, known)}')
+
+
+def _config(model: str) -> Any:
+    """The configuration that timm has of a model's weights. Raises HarnessError when model or tag is unknown."""
+    architecture, _, tag = model.partition(".")
+    _check_known(architecture)
+    configs = library("timm.models").get_arch_pretrained_cfgs(architecture)
+    trained = {name: config for name, config in configs.items() if config.has_weights}
+    if model not in trained:
+        choices = [f"timm:{name}" for name in (*trained, f"{architecture}@none")]
+        problem = f'timm:{architecture} has no weights "{tag}"' if tag else f"timm:{architecture}: name the weights"
+        raise HarnessError(f"{problem}.\n     write one of: {', '.join(choices)}")
+    return trained[model]
+
+
+def _weights_file(config: Any, where: str) -> Path:
+    if config.hf_hub_id:
+        files = (config.hf_hub_filename,) if config.hf_hub_filename else HUB_FILES
+        return fetch_hub(config.hf_hub_id, files, where)
+    return fetch_url(config.url, where)
+
+
+def _refuse_reserved(where: str, arguments: Mapping[str, Any]) -> None:
+    reserved = [key for key in RESERVED if key in arguments]
+    if reserved:
+        raise HarnessError(
+            f"{where}: the id says which weights to load; remove {', '.join(reserved)} from the arguments"
+        )
+
+
+def _refuse_replacements(where: str, arguments: Mapping[str, Any], mean: tuple[float, ...] | None) -> None:
+    _refuse_reserved(where, arguments)
+    reshaping = [key for key in RESHAPING if key in arguments]
+    if reshaping:
+        raise HarnessError(
+            f"{where}: with {', '.join(reshaping)}, layers of the trained model would be replaced by untrained ones.\n"
+            "     remove it, or ask for random weights: timm:MODEL@none"
+        )
+    if mean is not None:
+        raise HarnessError(f"{where}: mean and std belong to the weights and cannot be replaced")
+
+
+def _classifier(
+    network: nn.Module,
+    provenance: Provenance,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    input_size: tuple[int, int] | None,
+) -> Classifier:
+    config = library("timm.data").resolve_model_data_config(network)
+    if not provenance.random_weights and getattr(network, "num_classes", None) == 0:
+        raise HarnessError(f"{provenance.id} has no classifier: it gives features, not logits")
+    details = {**provenance.details, "crop_share": config["crop_pct"], "interpolation": config["interpolation"]}
+    _, height, width = config["input_size"]
+    return Classifier(
+        network, Provenance(provenance.id, provenance.random_weights, details),
+        mean=mean or tuple(config["mean"]), std=std or tuple(config["std"]), input_size=input_size or (height, width),
+    )  # fmt: skip
+
+
+def _details(arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"library": f"timm {library('timm').__version__}", "arguments": arguments}
+
+
+def _file_details(file: Path) -> dict[str, Any]:
+    # In the hub's cache the file's name is the same for every model, so that the repository belongs to it.
+    repository = next((part for part in file.parts if part.startswith("models--")), None)
+    name = f"{repository.removeprefix('models--').replace('--', '/')}/{file.name}" if repository else file.name
+    return {"weights_file": name, "weights_sha256": file_sha256(file)}

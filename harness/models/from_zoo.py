@@ -1,0 +1,71 @@
+"""Our own checkpoints: a card, and its weights beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from harness.core.errors import HarnessError, did_you_mean
+from harness.models import MODEL_SOURCES
+from harness.models.card import Card, file_sha256, read_card, weights_path, zoo_cards
+from harness.models.classifier import Classifier, Provenance
+from harness.models.construction import construct
+from harness.models.networks import NETWORKS
+from harness.models.weights import load_strictly, read_state
+
+
+@MODEL_SOURCES.register("zoo")
+def from_zoo(name: str) -> Classifier:
+    """zoo:NAME - a trained model of the zoo; zoo:NAME@none - its network, freshly initialized.
+
+    Raises:
+        HarnessError: for an unknown name, and for weights that are missing or not those that the card was written for.
+    """
+    stem, at, weights = name.partition("@")
+    cards = zoo_cards()
+    if stem not in cards:
+        raise HarnessError(f'there is no zoo model "{stem}".\n     {did_you_mean(stem, cards)}')
+    if at and weights != "none":
+        raise HarnessError(f"zoo:{name}: a zoo model has one set of weights; write zoo:{stem} or zoo:{stem}@none")
+    card = read_card(cards[stem])
+    if at:
+        provenance = Provenance(f"zoo:{name}", random_weights=True, details={"recipe": card.recipe.model_dump()})
+        return Classifier(build_network(card), provenance, mean=card.mean, std=card.std)
+    file = weights_path(cards[stem])
+    details = {**_verified(stem, card, file), "recipe": card.recipe.model_dump()}
+    network = build_network(card)
+    load_strictly(network, read_state(file).tensors, f"zoo:{stem}")
+    return Classifier(network, Provenance(f"zoo:{stem}", details=details), mean=card.mean, std=card.std)
+
+
+def build(card: Card, name: str) -> Classifier:
+    """A card's classifier before training: freshly initialized from the card's seed."""
+    return Classifier(build_network(card), Provenance(f"zoo:{name}"), mean=card.mean, std=card.std)
+
+
+def build_network(card: Card) -> nn.Module:
+    """A card's network, freshly initialized from the card's seed; the global generator is left as it was."""
+    shape = card.architecture
+    arguments = {"classes": shape.classes, "channels": shape.channels, "norm": shape.norm, "width": shape.width}
+    return construct(NETWORKS.get(shape.network), arguments, f"network {shape.network}", seed=card.seed)
+
+
+def _verified(name: str, card: Card, file: Path) -> dict[str, Any]:
+    """What a card's result says, once the weights are known to be the ones that it speaks of."""
+    if not file.is_file():
+        raise HarnessError(f"zoo:{name} has no weights yet ({file} is missing).\n     harness train {name}")
+    if "sha256" not in card.result:
+        raise HarnessError(
+            f"zoo:{name}: the card says nothing about the weights in {file}; its training did not end.\n"
+            f"     harness train {name}"
+        )
+    found = file_sha256(file)
+    if found != card.result["sha256"]:
+        raise HarnessError(
+            f"zoo:{name}: {file} is not the file that the card was written for:\n"
+            f"     its sha256 is {found}, the card says {card.result['sha256']}.\n"
+            f"     restore the file, or train it anew: harness train {name} --force"
+        )
+    return {"weights_file": file.name, "weights_sha256": found, "clean_accuracy": card.result.get("clean_accuracy")}

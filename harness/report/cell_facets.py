@@ -1,0 +1,104 @@
+"""What the facets of a table say about a suite's cells: texts to print, values to match, and their order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.cells import Cell, Cells, ModelEntry
+from harness.core.numbers import as_fraction, parse_number
+from harness.core.threat import NORM_SYMBOLS
+from harness.report.facets import Mode, about_attacks
+
+RANDOM_MARK = "†"
+"""Behind the label of a model with random weights."""
+
+MODES = {"clean": "Clean", "whitebox": "White-box", "transfer": "Transfer"}
+NORM_FAMILIES = {"none": "None", "bn": "BN", "gn": "GN", "ln": "LN", "in": "IN", "other": "Other"}
+
+OF_CELLS: dict[str, Callable[[Cell], str]] = {
+    "attack": lambda cell: cell.attack,
+    "threat": lambda cell: cell.threat,
+    "epsilon": lambda cell: as_fraction(cell.epsilon) if cell.epsilon else "",
+    "norm": lambda cell: NORM_SYMBOLS.get(cell.norm, cell.norm),
+    "dataset": lambda cell: cell.dataset,
+    "seed": lambda cell: str(cell.seed),
+    "mode": lambda cell: MODES[cell.mode],
+}
+"""Facets that a cell carries itself; the others are its models'."""
+
+
+@dataclass(frozen=True)
+class CellFacets:
+    """The facets of one table's cells."""
+
+    cells: Cells
+    """The suite's cells."""
+    mode: Mode | None
+    """Which cells the table shows; None for both."""
+    models: dict[str, ModelEntry] = field(init=False)
+    """The models by suite name."""
+
+    def __post_init__(self) -> None:
+        """Index the models."""
+        object.__setattr__(self, "models", {entry.name: entry for entry in self.cells.models})
+
+    def of_attacks(self, facet: str) -> bool:
+        """Whether a facet describes the attack and not the judged model or the data."""
+        return about_attacks(facet, self.mode)
+
+    def text(self, facet: str, cell: Cell) -> str:
+        """How tables print a facet of a cell; empty when it has none."""
+        return OF_CELLS[facet](cell) if facet in OF_CELLS else _text_of_model(facet, self._model(facet, cell))
+
+    def matches(self, facet: str, cell: Cell, wanted: Any) -> bool:
+        """Whether a facet of a cell is a value that a suite asks for: as printed, as a number, or a model's name."""
+        if facet == "epsilon":
+            return _is_number(wanted) and math.isclose(cell.epsilon, parse_number(wanted), rel_tol=1e-6)
+        return str(wanted) in {self.text(facet, cell), *self._other_words(facet, cell)}
+
+    def order(self, facet: str) -> dict[str, int]:
+        """The rank of every text of a facet: order of the models and data sets in the file, else of the cells."""
+        if facet == "dataset":
+            texts = [entry.label for entry in self.cells.datasets]
+        elif facet in OF_CELLS:
+            texts = [self.text(facet, cell) for cell in self.cells.cells]
+        else:
+            texts = [_text_of_model(facet, entry) for entry in self.cells.models]
+        return {text: rank for rank, text in enumerate(dict.fromkeys(["", *texts]))}
+
+    def _model(self, facet: str, cell: Cell) -> ModelEntry:
+        crafts = facet.startswith("surrogate") or (facet.startswith("facts.") and cell.mode == "transfer")
+        return self.models[cell.surrogate if crafts else cell.target]
+
+    def _other_words(self, facet: str, cell: Cell) -> set[str]:
+        if facet in OF_CELLS:
+            return {cell.norm} if facet == "norm" else {cell.mode} if facet == "mode" else set()
+        model = self._model(facet, cell)
+        if facet.startswith("facts."):
+            return {str(model.facts.get(facet.removeprefix("facts."), ""))}
+        return {model.description.norm} if facet.endswith(".norm") else {model.name, model.label}
+
+
+def model_label(model: ModelEntry) -> str:
+    """How tables print a model: random weights are marked."""
+    return model.label + (RANDOM_MARK if model.description.random_weights else "")
+
+
+def _text_of_model(facet: str, model: ModelEntry) -> str:
+    if facet.startswith("facts."):
+        fact = model.facts.get(facet.removeprefix("facts."), "")
+        return ("yes" if fact else "no") if isinstance(fact, bool) else str(fact)
+    if facet.endswith(".norm"):
+        return NORM_FAMILIES.get(model.description.norm, model.description.norm)
+    return model_label(model)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        parse_number(value)
+    except ValueError:
+        return False
+    return True

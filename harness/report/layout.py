@@ -1,0 +1,139 @@
+"""What a table shows once every default of its `[[tables]]` entry is filled in, and the tables of a bare suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.cells import Cells
+from harness.core.errors import HarnessError, did_you_mean
+from harness.report.facets import HEADERS, MEAN, Mode, about_attacks, axes_of, mode_of
+from harness.report.words import title_of
+from harness.spec import Denominator, TableSpec, Value
+
+CLEAN = "clean"
+"""How `headers` refers to the column or row of clean accuracies."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A table as asked for, nothing left open."""
+
+    name: str
+    """File name, without suffix."""
+    title: str
+    """Heading and caption."""
+    rows: tuple[str, ...]
+    """Facets that make rows."""
+    columns: tuple[str, ...]
+    """Facets that make columns, outermost first."""
+    mean: bool
+    """Whether the last column is the mean of the row."""
+    value: Value
+    """What an entry shows."""
+    denominator: Denominator
+    """Which samples a rate counts."""
+    mode: Mode | None
+    """Which cells; None for both."""
+    where: Mapping[str, tuple[Any, ...]]
+    """Further filters: facet to accepted values."""
+    clean: bool
+    """Whether clean accuracy stands beside the attacks."""
+    headers: Mapping[str, str]
+    """How the suite wants headers printed: facet or text to text."""
+
+    @property
+    def place(self) -> str:
+        """How errors refer to the table."""
+        return _place(self.name)
+
+    def header(self, text: str) -> str:
+        """How a header text is printed."""
+        return self.headers.get(text, text)
+
+    def facet_header(self, facet: str) -> str:
+        """How a facet is called."""
+        return self.headers.get(facet, HEADERS.get(facet, facet.removeprefix("facts.")))
+
+
+def layouts(tables: list[TableSpec], cells: Cells) -> list[Layout]:
+    """The suite's tables, or the default ones when it has none.
+
+    Raises:
+        HarnessError: for a table that cannot be, or two tables of one name.
+    """
+    resolved = [resolve(table, cells, number) for number, table in enumerate(tables or default_tables(cells), 1)]
+    names = [layout.name for layout in resolved]
+    for layout in resolved:
+        if names.count(layout.name) > 1:
+            raise HarnessError(f"{layout.place}: two tables have this name.\n     give each its own `name`")
+    return resolved
+
+
+def resolve(table: TableSpec, cells: Cells, number: int = 1) -> Layout:
+    """Fill in a table's defaults, as `TableSpec` documents them.
+
+    Raises:
+        HarnessError: for a table that cannot be, such as one with an unknown facet.
+    """
+    name = table.name or f"table-{number}"
+    try:
+        mode = mode_of(table, {cell.mode for cell in cells.cells} - {"clean"})
+        rows, columns, mean = axes_of(table, mode, (key for model in cells.models for key in model.facts))
+    except HarnessError as error:
+        raise HarnessError(f"{_place(name)}: {error}") from None
+    shows_attacks = any(about_attacks(facet, mode) for facet in rows + columns)
+    clean = mode == "whitebox" and table.value == "robust_accuracy" if table.clean is None else table.clean
+    return Layout(
+        name=name,
+        title=table.title or title_of(table.value, mode, cells),
+        rows=rows,
+        columns=columns,
+        mean=mean,
+        value=table.value,
+        denominator=table.denominator or ("own-correct" if table.value == "attack_success_rate" else "all"),
+        mode=mode,
+        where={key: tuple(value) if isinstance(value, list) else (value,) for key, value in table.where.items()},
+        clean=clean and shows_attacks,
+        headers=dict(table.headers),
+    )
+
+
+def default_tables(cells: Cells) -> list[TableSpec]:
+    """One table per section: white-box models by attacks, transfer surrogates by targets with their mean."""
+    return [*_default_whitebox(cells), *_default_transfer(cells)]
+
+
+def check_headers(layout: Layout, texts: Iterator[str]) -> None:
+    """Raise HarnessError when a key of `headers` is neither a facet of the table nor one of its header texts."""
+    known = {*layout.rows, *layout.columns, *texts, MEAN, CLEAN}
+    for key in layout.headers:
+        if key not in known:
+            problem = f'headers name "{key}", which the table does not print'
+            raise HarnessError(f"{layout.place}: {problem}.\n     {did_you_mean(key, known)}")
+
+
+def _default_whitebox(cells: Cells) -> Iterator[TableSpec]:
+    modes = {cell.mode for cell in cells.cells}
+    if "whitebox" in modes or "transfer" not in modes:
+        columns = ["attack", *_if_several(cells, "threat", "whitebox")]
+        rows = [*_if_several(cells, "dataset"), "model"]
+        yield TableSpec(name="whitebox", rows=rows, columns=columns, value="robust_accuracy", mode="whitebox")
+
+
+def _default_transfer(cells: Cells) -> Iterator[TableSpec]:
+    if any(cell.mode == "transfer" for cell in cells.cells):
+        several = [*_if_several(cells, "dataset", "transfer"), *_if_several(cells, "threat", "transfer")]
+        rows, columns = [*several, "attack", "surrogate"], ["target", MEAN]
+        yield TableSpec(name="transfer", rows=rows, columns=columns, value="attack_success_rate", mode="transfer")
+
+
+def _if_several(cells: Cells, facet: str, mode: str | None = None) -> list[str]:
+    """The facet, if it tells apart the cells of a mode."""
+    values = {getattr(cell, facet) for cell in cells.cells if mode is None or cell.mode == mode}
+    return [facet] if len(values) > 1 else []
+
+
+def _place(name: str) -> str:
+    return f'table "{name}"'

@@ -1,0 +1,88 @@
+"""One cell to one estimate: which images count, and what share of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from harness.cells import Cell, DatasetEntry
+from harness.metrics import METRICS
+from harness.metrics.counting import Mask, correct_by_all, correct_when_clean
+from harness.metrics.estimate import Estimate, wilson
+from harness.report.evidence import Evidence
+from harness.report.table import Missing
+from harness.store import Record
+
+
+class Measurement(NamedTuple):
+    """What a cell says about a metric."""
+
+    estimate: Estimate | None
+    """None when it is missing."""
+    missing: Missing = ""
+    """Why."""
+    detail: str = ""
+    """One line more about why."""
+
+
+def measure(cell: Cell, metric: str, denominator: str, data: DatasetEntry, evidence: Evidence) -> Measurement:
+    """A metric of a cell over the images that count: those of the denominator among those that the data set keeps.
+
+    A clean accuracy is always over all images; over the correct ones it would be 100% by construction.
+
+    Args:
+        cell: what to measure.
+        metric: a name of METRICS.
+        denominator: all, own-correct, surrogate-correct or common-correct.
+        data: the cell's data set, with the images that its tables keep.
+        evidence: the records.
+    """
+    record = evidence.record(cell)
+    if record is None:
+        failure = evidence.failure(cell)
+        return Measurement(None, "failed", failure) if failure else Measurement(None, "not run")
+    conditions = [] if metric == "clean_accuracy" else _conditions(denominator, data)
+    if quick := _from_aggregates(record, metric, conditions):
+        return quick
+    outcomes = evidence.outcomes(cell)
+    mask = np.ones(len(outcomes), dtype=np.bool_)
+    for condition in conditions:
+        counted = _mask(condition, cell, outcomes, evidence)
+        if isinstance(counted, Measurement):
+            return counted
+        mask &= counted
+    return Measurement(METRICS.get(metric)(outcomes[mask])) if mask.any() else Measurement(None, "undefined")
+
+
+def _conditions(denominator: str, data: DatasetEntry) -> list[str]:
+    keep = {"all-correct": "common-correct"}.get(data.keep, data.keep)
+    return [condition for condition in dict.fromkeys((keep, denominator)) if condition != "all"]
+
+
+def _from_aggregates(record: Record, metric: str, conditions: list[str]) -> Measurement | None:
+    """Rates that the record's own values determine, without reading its samples; None for the others."""
+    n, values = record.n, record.values
+    if metric == "attack_success_rate" and conditions == ["own-correct"]:
+        own = round(values["clean_accuracy"] * n)
+        return Measurement(wilson(round(values[metric] * own), own)) if own else Measurement(None, "undefined")
+    if conditions:
+        return None
+    if metric in ("clean_accuracy", "robust_accuracy"):
+        return Measurement(wilson(round(values[metric] * n), n))
+    untargeted = record.question.goal == "untargeted"
+    if metric == "robust_error" or (metric == "attack_success_rate" and untargeted):
+        return Measurement(wilson(n - round(values["robust_accuracy"] * n), n))
+    return None
+
+
+def _mask(condition: str, cell: Cell, outcomes: pd.DataFrame, evidence: Evidence) -> Mask | Measurement:
+    """The samples that meet a condition, or the measurement that is missing because a model has no record."""
+    if condition == "own-correct":
+        return correct_when_clean(outcomes)
+    names = [cell.surrogate] if condition == "surrogate-correct" else evidence.models_on(cell.dataset)
+    found = [(name, evidence.clean_correct(name, cell.dataset)) for name in names]
+    if lacking := [name for name, correct in found if correct is None]:
+        return Measurement(None, "not run", f"no clean predictions of {', '.join(lacking)}")
+    return correct_by_all(outcomes, [correct for _, correct in found if correct is not None])

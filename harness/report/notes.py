@@ -1,0 +1,93 @@
+"""The sentences below a table: what was counted, what is missing, and every warning sign of its records."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from harness.report.cell_facets import RANDOM_MARK, model_label
+from harness.report.evidence import Evidence
+from harness.report.table import Run, Table
+from harness.report.words import DENOMINATOR_WORDS, INCOMPLETE_MARK, MEANS, METRIC_WORDS, NO_NUMBER, count_words
+
+KEEP_WORDS = {
+    "surrogate-correct": "Only images that the surrogate classifies correctly when clean are counted",
+    "all-correct": "Only images that every model of the suite classifies correctly when clean are counted",
+}
+"""What `keep` leaves."""
+
+
+def notes_of(table: Table, evidence: Evidence) -> Table:
+    """The table with its notes."""
+    runs = table.runs
+    sentences = (
+        *_counted(table, runs, evidence), *_means(table), *_shared_labels(table, evidence), *_missing(runs),
+        *_random_weights(runs, evidence), *_flags(runs, evidence),
+    )  # fmt: skip
+    return replace(table, notes=sentences)
+
+
+def _counted(table: Table, runs: list[Run], evidence: Evidence) -> Iterator[str]:
+    counts = sorted({run.estimate.n for run in runs if run.estimate and run.metric != "clean_accuracy"})
+    words = METRIC_WORDS[table.metric]
+    of = "" if table.metric in MEANS and table.denominator == "all" else f" {DENOMINATOR_WORDS[table.denominator]}"
+    unit = "" if table.metric in MEANS else " in percent"
+    number = f"; n = {count_words(counts)} per entry" if counts else ""
+    yield f"{words[0].upper()}{words[1:]}{unit}{of}{number}."
+    shown = {run.cell.dataset for run in runs}
+    kept = {entry.keep for entry in evidence.cells.datasets if entry.label in shown} & KEEP_WORDS.keys()
+    clean = any(run.metric == "clean_accuracy" for run in runs)
+    for keep in sorted(kept):
+        yield KEEP_WORDS[keep] + ("; clean accuracy counts all images." if clean else ".")
+
+
+def _means(table: Table) -> Iterator[str]:
+    counts = sorted({len(entry.runs) for entry in table.entries if entry.spread is not None})
+    if counts:
+        yield f"Entries with s are means over {count_words(counts)} runs; s is the standard deviation over the runs."
+    if any(entry.incomplete for entry in table.entries):
+        yield f"{INCOMPLETE_MARK} some of the runs are missing from this mean."
+    if any(entry.estimate and len(entry.runs) != 1 for entry in table.entries):
+        yield "The interval of a mean is the mean of the intervals, because its parts share the images."
+
+
+def _shared_labels(table: Table, evidence: Evidence) -> Iterator[str]:
+    """Labels under which several models were averaged."""
+    labels = {model.name: model.label for model in evidence.cells.models}
+    names: dict[tuple[str, ...], None] = {}
+    for entry in table.entries:
+        for side in ("surrogate", "target"):
+            members = tuple(dict.fromkeys(getattr(run.cell, side) for run in entry.runs))
+            if len(members) > 1:
+                names[members] = None
+    for members in names:
+        yield f"{labels[members[0]]} stands for {len(members)} models: {', '.join(members)}."
+
+
+def _missing(runs: list[Run]) -> Iterator[str]:
+    for reason, words in (("not run", "not run"), ("failed", "failed"), ("undefined", "without an image to count")):
+        lacking = [run for run in runs if run.missing == reason]
+        if lacking:
+            details = Counter(run.detail for run in lacking if run.detail)
+            because = f": {'; '.join(details)}" if details else ""
+            yield f"{NO_NUMBER} {len(lacking)} of {len(runs)} cells {words}{because}."
+
+
+def _random_weights(runs: list[Run], evidence: Evidence) -> Iterator[str]:
+    shown = {name for run in runs for name in (run.cell.surrogate, run.cell.target)}
+    if any(model_label(m).endswith(RANDOM_MARK) for m in evidence.cells.models if m.name in shown):
+        yield f"{RANDOM_MARK} random weights, never trained."
+
+
+def _flags(runs: list[Run], evidence: Evidence) -> Iterator[str]:
+    samples: Counter[str] = Counter()
+    cells: Counter[str] = Counter()
+    for run in runs:
+        record = evidence.record(run.cell)
+        for flag, count in (record.flags if record else {}).items():
+            if count:
+                samples[flag] += count
+                cells[flag] += 1
+    for flag in sorted(samples):
+        yield f"{flag}: {samples[flag]} samples in {cells[flag]} of {len(runs)} cells."

@@ -1,0 +1,136 @@
+"""The report page: what was run, the tables, how to read them, the models, and how to make it again.
+
+Nothing in it depends on when, where or how fast it was made, so that the same records give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from harness.cells import Cells, ModelEntry
+from harness.core.numbers import as_fraction
+from harness.report.cell_facets import NORM_FAMILIES, model_label
+from harness.report.evidence import Evidence
+from harness.report.markdown import bullets, pipe_table, pipes
+from harness.report.measure import measure
+from harness.report.table import Table
+from harness.report.words import NO_NUMBER, Written, interval_legend
+from harness.spec import Suite
+
+FINGERPRINT_DIGITS = 12
+"""Printed digits of a fingerprint: enough to compare by eye."""
+
+KEPT = {
+    "all": "all",
+    "surrogate-correct": "those the surrogate gets right",
+    "all-correct": "those every model gets right",
+}
+
+
+def opening(suite: Suite, evidence: Evidence, counted: int) -> str:
+    """Title, and what was run: data, threat models, attacks with their resolved arguments."""
+    cells = evidence.cells
+    lines = [f"# {suite.title or suite.name}", ""]
+    if suite.paper:
+        lines += [f"Reproduces {suite.paper}.", ""]
+    ids = {cell.id for cell in cells.cells}
+    lines += [f"Suite `{suite.name}`: {len(ids)} cells planned, {counted} finished.", "", "## What was run", ""]
+    data = [
+        [entry.label, str(entry.samples), entry.selection, KEPT[entry.keep], _short(entry.fingerprint)]
+        for entry in cells.datasets
+    ]
+    lines += [pipes(["Data", "Images", "Chosen", "Counted in tables", "Fingerprint"], data, numbers_from=5), ""]
+    threats = dict.fromkeys(cell.threat for cell in cells.cells if cell.threat)
+    lines += [f"Threat models (budgets on the [0, 1] pixel scale): {'; '.join(threats) or 'none'}.", ""]
+    if attacks := list(_attacks(evidence)):
+        lines += [
+            pipes(["Attack", "Registered as", "Version", "Threat model", "Arguments"], attacks, numbers_from=5),
+            "",
+        ]
+    return "\n".join(lines)
+
+
+def section(table: Table, figure: str | None) -> str:
+    """One table with its heading, its figure if there is one, and its notes."""
+    picture = [f"![{table.title}]({figure})", ""] if figure else []
+    return "\n".join([f"### {table.title}", "", pipe_table(table), "", *picture, bullets(table.notes)])
+
+
+def closing(suite: Suite, tables: list[Table], evidence: Evidence, command: str) -> str:
+    """How to read the numbers, the models, and the command that makes the report again."""
+    lines = ["## How to read the numbers", "", *_legend(tables), "## Models", "", _models(evidence), ""]
+    lines += [suite.notes.strip(), ""] if suite.notes else []
+    lines += ["## Make it again", "", f"    {command}", ""]
+    return "\n".join(lines)
+
+
+def _legend(tables: list[Table]) -> Iterator[str]:
+    if legend := interval_legend(tables):
+        yield legend[0].upper() + legend[1:]
+    yield f"{NO_NUMBER} stands for a number that could not be measured; an empty place is not part of the suite."
+    yield "Robust accuracy counts clean errors as failures."
+    yield ""
+
+
+def _models(evidence: Evidence) -> str:
+    datasets = evidence.cells.datasets
+    head = ["Model", "Name", "Id", "Norm", "Norm layers", *(f"Clean accuracy, {entry.label}" for entry in datasets)]
+    rows = [
+        [
+            model_label(model),
+            model.name,
+            model.description.id,
+            NORM_FAMILIES.get(model.description.norm, model.description.norm),
+            _layers(model),
+            *(_clean_accuracy(model, entry.label, evidence) for entry in datasets),
+            f"{model.description.parameters:,}",
+            _short(model.description.fingerprint),
+        ]
+        for model in evidence.cells.models
+    ]
+    return pipes([*head, "Parameters", "Fingerprint"], rows, numbers_from=5)
+
+
+def _clean_accuracy(model: ModelEntry, dataset: str, evidence: Evidence) -> str:
+    cells = evidence.cells
+    data = next(entry for entry in cells.datasets if entry.label == dataset)
+    fitting = (c for c in cells.cells if c.target == model.name and c.dataset == dataset and evidence.record(c))
+    cell = next(fitting, None)
+    estimate = measure(cell, "clean_accuracy", "all", data, evidence).estimate if cell else None
+    if estimate is None:
+        return NO_NUMBER
+    decimals = 2 if estimate.n >= 10_000 else 1
+    return Written(f"{estimate.value * 100:.{decimals}f}", f"{estimate.half_width * 100:.{decimals}f}").text
+
+
+def _layers(model: ModelEntry) -> str:
+    layers = sorted((family, count) for family, count in model.description.norm_layers.items() if count)
+    return ", ".join(f"{count} {NORM_FAMILIES.get(family, family)}" for family, count in layers) or "none"
+
+
+def _attacks(evidence: Evidence) -> Iterator[list[str]]:
+    """One line per attack and threat model with other arguments, in the order of the plan."""
+    seen: dict[tuple[str, ...], dict[str, None]] = {}
+    for cell in evidence.cells.cells:
+        record = evidence.record(cell) if cell.mode != "clean" else None
+        if record:
+            question = record.question
+            arguments = ", ".join(f"{key} = {_argument(value)}" for key, value in question.arguments.items())
+            key = (cell.attack, question.attack or "", question.attack_version or "", arguments)
+            seen.setdefault(key, {})[cell.threat] = None
+    for (label, name, version, arguments), threats in seen.items():
+        yield [label, name, version, "; ".join(threats), arguments]
+
+
+def _argument(value: Any) -> str:
+    return as_fraction(value) if isinstance(value, float) else str(value)
+
+
+def _short(fingerprint: str) -> str:
+    return f"`{fingerprint[:FINGERPRINT_DIGITS]}`"
+
+
+def finished(cells: Cells, evidence: Evidence) -> int:
+    """How many of the suite's records are there."""
+    return len({cell.id for cell in cells.cells if evidence.record(cell)})

@@ -1,0 +1,74 @@
+"""A suite's cells and the store to a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from harness.cells import Cells
+from harness.core.errors import HarnessError
+from harness.report.arrange import arrange
+from harness.report.evidence import Evidence
+from harness.report.layout import layouts, resolve
+from harness.report.page import closing, finished, opening, section
+from harness.report.pivot import pivot
+from harness.report.table import Table
+from harness.spec import Suite
+from harness.store import Store
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that a suite's records say, ready to be printed or written."""
+
+    suite: str
+    """The suite's name."""
+    tables: tuple[Table, ...]
+    """In the order of the suite file."""
+    opening: str
+    """The page above the tables, in Markdown."""
+    closing: str
+    """The page below the tables, in Markdown."""
+
+    def page(self, figures: Mapping[str, str] | None = None) -> str:
+        """The whole page in Markdown; `figures` maps names of tables to files beside the page."""
+        sections = [section(table, (figures or {}).get(table.name)) for table in self.tables]
+        return "\n".join([self.opening, "## Tables", "", *sections, self.closing]).rstrip() + "\n"
+
+
+def render(suite: Suite, cells: Cells, store: Store, command: str | None = None) -> Report:
+    """Make a suite's tables and page from its records; what is missing shows as missing.
+
+    Args:
+        suite: what was asked for, with its tables.
+        cells: the suite's cells, as the last plan resolved them.
+        store: where the records are.
+        command: what makes the report again, as the page prints it; default `harness run suites/<name>.toml`.
+
+    Raises:
+        HarnessError: when a table does not fit the suite, or a record is damaged.
+    """
+    evidence = Evidence(cells, store)
+    tables = [pivot(layout, evidence) for layout in layouts(suite.tables, cells)]
+    return Report(
+        suite=suite.name,
+        tables=tuple(tables),
+        opening=opening(suite, evidence, finished(cells, evidence)),
+        closing=closing(suite, tables, evidence, command or f"harness run suites/{suite.name}.toml"),
+    )
+
+
+def check(suite: Suite, cells: Cells) -> list[str]:
+    """Every mistake in a suite's tables, as sentences; needs no record, so that it can be asked before a run."""
+    problems = []
+    for number, table in enumerate(suite.tables, 1):
+        try:
+            arrange(resolve(table, cells, number), cells)
+        except HarnessError as error:
+            problems.append(str(error))
+    if not problems:
+        try:
+            layouts(suite.tables, cells)
+        except HarnessError as error:
+            problems.append(str(error))
+    return problems

@@ -1,0 +1,103 @@
+"""A table as data: what formats print. Nothing in here knows about files or markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from harness.cells import Cell
+from harness.metrics.estimate import Estimate
+
+Missing = Literal["", "not planned", "not run", "failed", "undefined"]
+"""Why there is no number; empty when there is one. undefined: no image counts, so the rate does not exist."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One cell of the plan inside a table: what was measured, or why it is missing."""
+
+    cell: Cell
+    """Where the record is, and what the cell is called."""
+    facets: Mapping[str, str]
+    """How the table prints every facet on its axes, for this cell."""
+    metric: str
+    """What was measured, such as "robust_accuracy"."""
+    estimate: Estimate | None
+    """The measurement; None when it is missing."""
+    missing: Missing = ""
+    """Why it is missing."""
+    detail: str = ""
+    """One line about the failure."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One place of a table: the mean over its runs, which are seeds or repeated trainings."""
+
+    metric: str
+    """What the number is; clean accuracy can stand beside other values."""
+    estimate: Estimate | None
+    """Mean over the finished runs; None when there is none."""
+    spread: float | None = None
+    """Sample standard deviation over the runs; None for fewer than two."""
+    runs: tuple[Run, ...] = ()
+    """What the number was computed from; empty for a mean over other entries."""
+    missing: Missing = ""
+    """Why there is no number."""
+    incomplete: bool = False
+    """True when the number lacks some planned runs."""
+
+
+BLANK = Entry("", None, missing="not planned")
+"""A place for which the plan has no cell."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table."""
+
+    header: tuple[str, ...]
+    """One text per row header of the table."""
+    entries: tuple[Entry, ...]
+    """One per column of the table."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Estimates by rows and columns, with everything a reader needs to understand them."""
+
+    name: str
+    """File name, without suffix."""
+    title: str
+    """Heading and caption."""
+    metric: str
+    """What its numbers are, such as "robust_accuracy"."""
+    denominator: str
+    """Which samples a rate counts."""
+    row_headers: tuple[str, ...]
+    """How the facets that make rows are called."""
+    column_headers: tuple[str, ...]
+    """How the facets that make columns are called, outermost first."""
+    columns: tuple[tuple[str, ...], ...]
+    """One header per column: a text per level, outermost first; unused levels are empty."""
+    rows: tuple[Row, ...]
+    """The lines, in printing order."""
+    notes: tuple[str, ...] = field(default=())
+    """Sentences below the table."""
+
+    @property
+    def entries(self) -> Iterator[Entry]:
+        """All places that the plan fills, row by row."""
+        return (entry for row in self.rows for entry in row.entries if entry.missing != "not planned")
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs behind the table, each once."""
+        return list({(run.cell.id, run.metric): run for entry in self.entries for run in entry.runs}.values())
+
+    @property
+    def decimals(self) -> int:
+        """Decimals of a percentage: two only where 10,000 or more samples carry them."""
+        counts = [entry.estimate.n for entry in self.entries if entry.estimate]
+        return 2 if counts and min(counts) >= 10_000 else 1

@@ -1,0 +1,98 @@
+"""The words and numbers of tables: what metrics are called, and how an estimate is written."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from harness.cells import Cells
+from harness.report.table import Entry, Table
+
+METRIC_WORDS = {
+    "clean_accuracy": "clean accuracy",
+    "robust_accuracy": "robust accuracy",
+    "robust_error": "robust error",
+    "attack_success_rate": "attack success rate",
+    "mean_l2": "mean L2 distance",
+    "mean_linf": "mean L∞ distance",
+    "mean_passes": "passes per image",
+}
+"""How the report calls what it measures."""
+
+MEANS = {"mean_l2": 3, "mean_linf": 4, "mean_passes": 1}
+"""Metrics that are means and not rates, with the decimals they are printed with."""
+
+DENOMINATOR_WORDS = {
+    "all": "of all images",
+    "own-correct": "of the images that the target classifies correctly when clean",
+    "surrogate-correct": "of the images that the surrogate classifies correctly when clean",
+    "common-correct": "of the images that every model of the suite classifies correctly when clean",
+}
+"""Which images a rate counts."""
+
+MODE_WORDS = {"whitebox": "white-box ", "transfer": "transfer "}
+
+NO_NUMBER = "–"
+"""What stands in place of a number that could not be measured."""
+
+INCOMPLETE_MARK = "*"
+"""Behind a mean that lacks some of its runs."""
+
+
+class Written(NamedTuple):
+    """An entry as text, in parts, so that formats can set them apart."""
+
+    value: str
+    """The number, or a dash, or nothing where the plan has no cell."""
+    half_width: str = ""
+    """Half the interval's length, without the sign ±."""
+    spread: str = ""
+    """Standard deviation over the runs, without its name."""
+    mark: str = ""
+    """Mark of an incomplete mean."""
+
+    @property
+    def text(self) -> str:
+        """All parts in one line, such as "81.2 ±2.4"."""
+        interval = f" ±{self.half_width}" if self.half_width else ""
+        spread = f" (s {self.spread})" if self.spread else ""
+        return f"{self.value}{self.mark}{interval}{spread}"
+
+
+def written(entry: Entry, percent_decimals: int) -> Written:
+    """An entry as text: rates in percent, means with their own decimals."""
+    estimate = entry.estimate
+    if estimate is None:
+        return Written("" if entry.missing == "not planned" else NO_NUMBER)
+    decimals = MEANS.get(entry.metric, percent_decimals)
+    scale = 1 if entry.metric in MEANS else 100
+    return Written(
+        value=f"{estimate.value * scale:.{decimals}f}",
+        half_width=f"{estimate.half_width * scale:.{decimals}f}",
+        spread="" if entry.spread is None else f"{entry.spread * scale:.{decimals}f}",
+        mark=INCOMPLETE_MARK if entry.incomplete else "",
+    )
+
+
+def title_of(metric: str, mode: str | None, cells: Cells) -> str:
+    """A heading that names what all cells of a table share, such as "White-box robust accuracy (%), L∞ 8/255"."""
+    words = MODE_WORDS.get(mode or "", "") + METRIC_WORDS[metric]
+    unit = "" if metric in MEANS else " (%)"
+    threats = {cell.threat for cell in cells.cells if cell.threat and (mode is None or cell.mode == mode)}
+    datasets = {cell.dataset for cell in cells.cells}
+    shared = [*(threats if len(threats) == 1 else ()), *(datasets if len(datasets) == 1 else ())]
+    return ", ".join([words[0].upper() + words[1:] + unit, *shared])
+
+
+def interval_legend(tables: list[Table]) -> str:
+    """What the numbers behind ± are."""
+    metrics = {entry.metric for table in tables for entry in table.entries}
+    counts = sorted({entry.estimate.n for table in tables for entry in table.entries if entry.estimate})
+    rates, means = bool(metrics - MEANS.keys()), bool(metrics & MEANS.keys())
+    interval = "95% Wilson interval" if rates else "95% normal interval"
+    also = " (normal interval for means)" if rates and means else ""
+    return f"± is the half-width of the {interval}{also}; n = {count_words(counts)}." if counts else ""
+
+
+def count_words(counts: list[int]) -> str:
+    """Sorted counts as a text: "1000", or "812 to 934"."""
+    return f"{counts[0]}" if counts[0] == counts[-1] else f"{counts[0]} to {counts[-1]}"

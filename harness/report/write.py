@@ -1,0 +1,53 @@
+"""A report to files, each written under a temporary name and renamed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.report.formats import FORMATS
+from harness.report.render import Report
+
+PAGE = "report.md"
+"""The page, which holds all tables."""
+
+
+def write(
+    report: Report, directory: Path, formats: Iterable[str] | None = None, *, figures: bool = False
+) -> list[Path]:
+    """Write the page, and every table in every format.
+
+    Args:
+        report: what to write.
+        directory: where to; made if it is not there.
+        formats: names of FORMATS; default all.
+        figures: whether to draw a figure per table, which the page then shows.
+
+    Returns:
+        The files, the page first.
+
+    Raises:
+        HarnessError: for an unknown format, before anything is written.
+    """
+    chosen = [FORMATS.get(name) for name in (FORMATS.names() if formats is None else formats)]
+    files: dict[str, bytes] = {}
+    pictures: dict[str, str] = {}
+    for table in report.tables:
+        for form in chosen:
+            if not form.in_page:
+                files[table.name + form.suffix] = form.text(table).encode()
+        if figures:
+            from harness.report.figure import png
+
+            pictures[table.name] = f"{table.name}.png"
+            files[pictures[table.name]] = png(table)
+    files = {PAGE: report.page(pictures).encode(), **files}
+    directory.mkdir(parents=True, exist_ok=True)
+    return [_write(directory / name, content) for name, content in files.items()]
+
+
+def _write(path: Path, content: bytes) -> Path:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+    return path

@@ -1,0 +1,135 @@
+"""Run a suite: plan it, compute what is missing, and hand back its cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from harness.cells import write_cells
+from harness.core.errors import HarnessError
+from harness.executors.local import LocalExecutor, Outcome, todo
+from harness.plan import Options, Plan, make_plan
+from harness.report import Report, render
+from harness.store import Store
+
+
+@dataclass(frozen=True)
+class Results:
+    """A suite that was run."""
+
+    plan: Plan
+    store: Store
+    outcome: Outcome
+
+    def report(self) -> Report:
+        """Its tables, from the store."""
+        return render(self.plan.suite, self.plan.cells, self.store)
+
+    def frame(self) -> pd.DataFrame:
+        """One row per finished cell: its names, the aggregates of its record, n and the record's id."""
+        rows = []
+        for cell in self.plan.cells.cells:
+            if cell.id in self.store:
+                record = self.store.read(cell.id)
+                rows.append({**cell.model_dump(exclude={"id"}), **record.values, "n": record.n, "id": cell.id})
+        return pd.DataFrame(rows)
+
+    def outcomes(self, id: str) -> pd.DataFrame:
+        """What happened to every sample of a cell."""
+        return self.store.outcomes(id)
+
+
+def run(
+    suite: str,
+    *,
+    overrides: Sequence[str] = (),
+    limit: int | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    store: str | None = None,
+    download: bool = False,
+    quiet: bool = True,
+) -> Results:
+    """Plan a suite, compute what is missing and return its results.
+
+    Args:
+        suite: a TOML file or the name of a shipped suite.
+        overrides: changes such as "attacks.0.steps=5".
+        limit: use at most this many images.
+        seed: replaces the suite's seeds.
+        device: "cpu", "cuda", "cuda:1", ... or "auto" for a GPU if there is one.
+        store: folder of records; default HARNESS_STORE, else `.harness`.
+        download: allow data sets to be downloaded.
+        quiet: show no progress.
+
+    Raises:
+        Problems: with every mistake in the suite file, before anything is computed.
+    """
+    chosen = choose_device(device)
+    plan = make_plan(suite, Options(tuple(overrides), limit, seed, download))
+    return execute(plan, Store(store), chosen, Console(stderr=True, quiet=quiet))
+
+
+def choose_device(name: str) -> torch.device:
+    """The device under a name. Raises HarnessError when it does not exist here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise HarnessError(f'--device {name}: write cpu, cuda, cuda:0, ... or auto') from None
+    count = torch.cuda.device_count()
+    if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= count):
+        raise HarnessError(f"--device {name}: this machine has {count} CUDA device{'' if count == 1 else 's'}; write cpu or auto")
+    return device
+
+
+def execute(plan: Plan, store: Store, device: torch.device, console: Console) -> Results:
+    """Compute what is missing, with progress over the whole suite when the console is a terminal."""
+    write_cells(store, plan.cells)
+    work = todo(plan, store)
+    columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, disable=not (work and console.is_terminal)) as progress:
+        task = progress.add_task("", total=sum(job.seconds for job, _ in work))
+        executor = LocalExecutor(
+            plan, store, device,
+            progress=lambda seconds: progress.advance(task, seconds),
+            describe=lambda text: progress.update(task, description=text),
+        )  # fmt: skip
+        outcome = executor.run()
+    return Results(plan, store, outcome)
+
+
+def plan_summary(plan: Plan, store: Store) -> dict[str, Any]:
+    """What would run and what is stored, for `harness plan`."""
+    work = todo(plan, store)
+    missing = {job.cells[i].id for job, positions in work for i in positions}
+    return {
+        "suite": plan.suite.name,
+        "cells": len({cell.id for cell in plan.cells.cells}),
+        "stored": len({cell.id for cell in plan.cells.cells} - missing),
+        "missing": len(missing),
+        "passes": sum(job.passes for job, _ in work),
+        "seconds_at_most": round(sum(job.seconds for job, _ in work), 1),
+        "jobs": [
+            {
+                "mode": job.cells[0].mode,
+                "attack": job.cells[0].attack,
+                "threat": job.cells[0].threat,
+                "surrogate": job.surrogate,
+                "dataset": job.dataset,
+                "seed": job.cells[0].seed,
+                "targets": [cell.target for cell in job.cells],
+                "stored": sum(cell.id not in missing for cell in job.cells),
+                "passes": job.passes,
+                "arguments": job.questions[0].arguments,
+            }
+            for job in plan.jobs
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Training: a declarative card becomes a checkpoint that the registry serves."""

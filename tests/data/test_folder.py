@@ -1,0 +1,105 @@
+"""Folders of image files, one subfolder per class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.datasets import ImageFolder
+
+from harness.core.errors import HarnessError
+from harness.data import take
+from harness.data.folder import folder
+from harness.data.subset import first
+
+
+def write(path: Path, level: int, size: tuple[int, int] = (6, 5)) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (level, level, 0)).save(path)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Three images of class cat, one of them deeper, two of dog, and things to be skipped."""
+    write(tmp_path / "pictures/dog/b.PNG", 40)
+    write(tmp_path / "pictures/dog/a.png", 30)
+    write(tmp_path / "pictures/cat/z.png", 10)
+    write(tmp_path / "pictures/cat/a.bmp", 0)
+    write(tmp_path / "pictures/cat/more/c.png", 20)
+    (tmp_path / "pictures/cat/notes.txt").write_text("not an image")
+    (tmp_path / "pictures/labels.csv").write_text("not a class")
+    return tmp_path
+
+
+def test_classes_and_images_come_in_the_order_of_their_names(pictures: Path) -> None:
+    source = folder("pictures", root=str(pictures))
+    assert source.name == "pictures"
+    assert source.classes == ("cat", "dog")
+    assert source.labels.tolist() == [0, 0, 0, 1, 1]
+    assert take(source, first(source.labels, None)).images[:, 0, 0, 0].tolist() == [0, 10, 20, 30, 40]
+
+
+def test_images_classes_and_order_are_those_of_torchvision(pictures: Path) -> None:
+    theirs = ImageFolder(str(pictures / "pictures"))
+    ours = take(folder("pictures", root=str(pictures)), np.arange(5))
+    assert list(ours.classes) == theirs.classes
+    assert ours.labels.tolist() == theirs.targets
+    expected = [np.asarray(image).transpose(2, 0, 1) for image, _ in theirs]
+    assert np.array_equal(ours.images, np.stack(expected))
+
+
+def test_only_the_chosen_files_are_opened(pictures: Path) -> None:
+    (pictures / "pictures/cat/z.png").write_bytes(b"damaged")
+    source = folder("pictures", root=str(pictures))
+    assert source.read(np.array([4, 0]))[:, 0, 0, 0].tolist() == [40, 0]
+    with pytest.raises(HarnessError, match=r"z\.png: not a readable image"):
+        source.read(np.array([1]))
+
+
+def test_an_empty_class_folder_keeps_its_number(pictures: Path) -> None:
+    (pictures / "pictures/cow").mkdir()
+    source = folder("pictures", root=str(pictures))
+    assert source.classes == ("cat", "cow", "dog")
+    assert source.labels.tolist() == [0, 0, 0, 2, 2]
+
+
+def test_hidden_files_and_folders_are_skipped(pictures: Path) -> None:
+    write(pictures / "pictures/.cache/a.png", 1)
+    write(pictures / "pictures/cat/.thumbnails/a.png", 1)
+    write(pictures / "pictures/cat/._z.png", 1)
+    source = folder("pictures", root=str(pictures))
+    assert source.classes == ("cat", "dog")
+    assert len(source.labels) == 5
+
+
+def test_mixed_sizes_need_the_key_size(pictures: Path) -> None:
+    write(pictures / "pictures/cat/big.png", 5, size=(20, 12))
+    with pytest.raises(HarnessError, match="set the dataset's `size`"):
+        take(folder("pictures", root=str(pictures)), np.arange(6))
+    images = take(folder("pictures", root=str(pictures), size=4), np.arange(6)).images
+    assert images.shape == (6, 3, 4, 4)
+
+
+def test_an_absolute_path_and_a_name_are_taken_as_given(pictures: Path) -> None:
+    source = folder(str(pictures / "pictures"), root="elsewhere", name="My pictures", channels=1)
+    assert source.name == "My pictures"
+    assert source.read(np.array([0])).shape == (1, 1, 5, 6)
+
+
+def test_a_missing_folder_is_an_error_that_names_the_root(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="HARNESS_DATA or the dataset's `root`"):
+        folder("nowhere", root=str(tmp_path))
+
+
+def test_a_folder_without_class_folders_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "flat/a.png", 1)
+    with pytest.raises(HarnessError, match="one subfolder of images per class"):
+        folder("flat", root=str(tmp_path))
+
+
+def test_class_folders_without_images_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "empty/cat").mkdir(parents=True)
+    with pytest.raises(HarnessError, match="no image in its 1 class folders"):
+        folder("empty", root=str(tmp_path))

@@ -1,0 +1,113 @@
+"""Encoded images to pixels."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision import transforms
+
+from harness.core.errors import HarnessError
+from harness.data import images as module
+from harness.data.images import Encoded, decode_images, resize_and_crop
+
+RED = (200, 10, 20)
+
+
+def png_bytes(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def png(image: Image.Image) -> Encoded:
+    return Encoded("a test image", png_bytes(image))
+
+
+def noise(mode: str, width: int = 4, height: int = 3) -> Image.Image:
+    channels = len(Image.new(mode, (1, 1)).getbands())
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, channels), dtype=np.uint8)
+    return Image.fromarray(pixels.squeeze() if channels == 1 else pixels, mode)
+
+
+def test_rgb_images_keep_their_pixels_channel_first() -> None:
+    image = noise("RGB")
+    decoded = decode_images([png(image)])
+    assert decoded.dtype == np.uint8
+    assert np.array_equal(decoded[0], np.asarray(image).transpose(2, 0, 1))
+
+
+def test_grey_images_have_one_channel_when_all_are_grey() -> None:
+    image = noise("L")
+    decoded = decode_images([png(image), png(noise("LA")), png(image.convert("1"))])
+    assert decoded.shape == (3, 1, 3, 4)
+    assert np.array_equal(decoded[0, 0], np.asarray(image))
+
+
+def test_grey_among_colour_is_repeated_over_three_channels() -> None:
+    grey, colour = noise("L"), noise("RGB")
+    decoded = decode_images([png(grey), png(colour)])
+    assert np.array_equal(decoded[0], np.broadcast_to(np.asarray(grey), (3, 3, 4)))
+    assert np.array_equal(decoded[1], np.asarray(colour).transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P"])
+def test_transparency_is_dropped_and_palettes_are_looked_up(mode: str) -> None:
+    image = Image.new("RGB", (4, 3), RED)
+    image = image.quantize() if mode == "P" else image.convert(mode)
+    if mode == "RGBA":
+        image.putalpha(7)
+    assert np.array_equal(decode_images([png(image)])[0, :, 1, 2], RED)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_channels_asks_for_grey_or_rgb_whatever_the_file_holds(mode: str, channels: int) -> None:
+    image = noise("RGB").convert("L").convert(mode) if mode == "LA" else noise("RGB").convert(mode)
+    assert decode_images([png(image)], channels=channels).shape == (1, channels, 3, 4)  # type: ignore[arg-type]
+
+
+def test_sixteen_bits_per_channel_are_refused_rather_than_clipped() -> None:
+    deep = Image.fromarray(np.full((3, 4), 5000, dtype=np.uint16))
+    with pytest.raises(HarnessError, match="more than 8 bits"):
+        decode_images([png(deep)])
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", png_bytes(noise("RGB", 64, 64))[:200]])
+def test_unreadable_bytes_are_an_error_with_the_name_of_the_image(content: bytes) -> None:
+    with pytest.raises(HarnessError, match="row 7: not a readable image"):
+        decode_images([Encoded("row 7", content)])
+
+
+def test_a_missing_file_is_an_error_with_its_name(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=r"gone\.png: not a readable image"):
+        decode_images([Encoded("gone.png", tmp_path / "gone.png")])
+
+
+def test_different_sizes_are_an_error_that_says_to_set_size() -> None:
+    with pytest.raises(HarnessError, match="2 different sizes; set the dataset's `size`") as caught:
+        decode_images([png(noise("RGB", 4, 3)), png(noise("RGB", 5, 3))])
+    assert "4 x 3" in str(caught.value)
+    assert "5 x 3" in str(caught.value)
+
+
+@pytest.mark.parametrize(("width", "height"), [(50, 30), (30, 50), (31, 31), (7, 5), (24, 24), (33, 100)])
+@pytest.mark.parametrize("size", [24, 17])
+def test_resize_and_crop_is_torchvisions_resize_and_center_crop(width: int, height: int, size: int) -> None:
+    image = noise("RGB", width, height)
+    theirs = transforms.CenterCrop(size)(transforms.Resize(size)(image))
+    assert np.array_equal(np.asarray(resize_and_crop(image, size)), np.asarray(theirs))
+
+
+def test_with_size_images_of_different_sizes_are_decoded_to_one() -> None:
+    decoded = decode_images([png(noise("RGB", 40, 30)), png(noise("L", 20, 50))], size=16)
+    assert decoded.shape == (2, 3, 16, 16)
+
+
+def test_the_order_is_kept_across_threads_and_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "IMAGES_AT_ONCE", 5)
+    decoded = decode_images(png(Image.new("L", (2, 2), level)) for level in range(23))
+    assert decoded[:, 0, 0, 0].tolist() == list(range(23))

@@ -1,0 +1,141 @@
+"""`python:`: factories of the user's own code, and their mistakes in words."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from harness.core.errors import HarnessError
+from harness.models import load_model
+
+SOURCE = """
+import torch
+from harness.models.classifier import Classifier, Provenance
+
+class Scaled(torch.nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+    def forward(self, images):
+        return self.factor * images.mean(dim=(2, 3))
+
+def scaled(factor: float = 1.0):
+    return Scaled(factor)
+
+def random_linear():
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
+
+def wrapped():
+    return Classifier(Scaled(1.0), Provenance("mine", random_weights=True), mean=(0.5,), std=(0.5,), input_size=(8, 8))
+
+def untyped():
+    return [1, 2]
+
+def broken():
+    raise ZeroDivisionError("my mistake")
+
+number = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def module() -> Iterator[Path]:
+    """A module `my_models` in the working directory, forgotten afterwards."""
+    path = Path("my_models.py")
+    path.write_text(SOURCE)
+    yield path
+    for name in ("my_models", "my_broken_models"):
+        sys.modules.pop(name, None)
+
+
+def test_a_factory_in_the_working_directory_gives_a_model_of_images_in_0_to_1() -> None:
+    path_before = list(sys.path)
+    model = load_model("python:my_models:scaled", arguments={"factor": 2.0})
+    images = torch.full((1, 3, 4, 4), 0.25)
+    assert model(images).tolist() == [[0.5, 0.5, 0.5]]
+    assert model.provenance.id == "python:my_models:scaled"
+    assert sys.path == path_before
+
+
+def test_a_standardization_may_be_given() -> None:
+    model = load_model("python:my_models:scaled", mean=[0.5] * 3, std=[0.25] * 3, input_size=[4, 4])
+    assert model(torch.full((1, 3, 4, 4), 0.75)).tolist() == [[1.0, 1.0, 1.0]]
+    assert model.input_size == (4, 4)
+
+
+def test_a_classifier_is_passed_through_with_its_own_standardization() -> None:
+    model = load_model("python:my_models:wrapped")
+    assert model(torch.full((1, 3, 4, 4), 0.5)).tolist() == [[0.0, 0.0, 0.0]]
+    assert model.input_size == (8, 8)
+    assert model.provenance.id == "python:my_models:wrapped"
+    assert model.provenance.random_weights
+    assert model.provenance.details["wraps"] == {"id": "mine"}
+    with pytest.raises(HarnessError, match="brings its own"):
+        load_model("python:my_models:wrapped", mean=[0.5], std=[0.5])
+
+
+def test_the_fingerprint_depends_on_the_source_and_the_arguments(module: Path) -> None:
+    fingerprint = load_model("python:my_models:scaled").fingerprint
+    assert fingerprint == load_model("python:my_models:scaled").fingerprint
+    assert fingerprint != load_model("python:my_models:scaled", arguments={"factor": 2.0}).fingerprint
+    del sys.modules["my_models"]
+    module.write_text(SOURCE.replace("self.factor * images", "-self.factor * images"))
+    assert fingerprint != load_model("python:my_models:scaled").fingerprint
+
+
+def test_the_source_of_layers_from_other_modules_counts_too(module: Path) -> None:
+    Path("my_broken_models.py").write_text("from my_models import Scaled\ndef one():\n    return Scaled(1.0)\n")
+    fingerprint = load_model("python:my_broken_models:one").fingerprint
+    del sys.modules["my_models"], sys.modules["my_broken_models"]
+    module.write_text(SOURCE + "\n# changed\n")
+    assert fingerprint != load_model("python:my_broken_models:one").fingerprint
+
+
+def test_random_initialization_is_reproducible_and_leaves_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    first, second = (load_model("python:my_models:random_linear") for _ in range(2))
+    assert first.fingerprint == second.fingerprint
+    assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("my_models", "write python:PACKAGE.MODULE:FACTORY"),
+        ("my_modles:scaled", 'there is no module "my_modles"'),
+        ("my_models.inner:scaled", "my_models.inner"),
+        ("my_models:scald", r"did you mean: scaled, Scaled|did you mean: Scaled, scaled|did you mean: scaled"),
+        ("my_models:number", "is of type int"),
+        ("my_models:untyped", "returned something of type list"),
+        ("my_models:broken", r"ZeroDivisionError: my mistake\n     at .*my_models.py:\d+"),
+    ],
+)
+def test_a_mistake_is_named(name: str, message: str) -> None:
+    with pytest.raises(HarnessError, match=message):
+        load_model(f"python:{name}")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        (
+            "import no_such_library",
+            r"importing my_broken_models failed: ModuleNotFoundError.*\n     at .*my_broken_models.py:1",
+        ),
+        ("def f(:", "SyntaxError"),
+        ("1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_module_that_fails_on_import_is_named(source: str, message: str) -> None:
+    Path("my_broken_models.py").write_text(source)
+    with pytest.raises(HarnessError, match=message):
+        load_model("python:my_broken_models:anything")
+
+
+def test_unknown_arguments_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(HarnessError, match="known: factor"):
+        load_model("python:my_models:scaled", arguments={"scale": 2.0})
