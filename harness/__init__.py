@@ -17,11 +17,11 @@ __version__ = "0.1.0"
 # Names are imported on first use: `import harness` and `harness --help` need no torch.
 _HOMES = {
     "HarnessError": "harness.core.errors",
-    "Results": "harness.run",
+    "Results": "harness.runner",
     "load_dataset": "harness.data.load",
     "load_model": "harness.models",
     "load_suite": "harness.spec",
-    "run": "harness.run",
+    "run": "harness.runner",
 }
 
 __all__ = ["HarnessError", "Results", "__version__", "load_dataset", "load_model", "load_suite", "run"]
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from harness.core.errors import HarnessError
     from harness.data.load import load_dataset
     from harness.models import load_model
-    from harness.run import Results, run
+    from harness.runner import Results, run
     from harness.spec import load_suite
 
 

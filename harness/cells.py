@@ -6,14 +6,14 @@ loading a model.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, in_one_line
 from harness.store import ModelDescription, Store
+from harness.store.files import write_text
 
 
 class _Strict(BaseModel):
@@ -89,6 +89,10 @@ class Cells(_Strict):
         """The model under a suite name."""
         return next(entry for entry in self.models if entry.name == name)
 
+    def ids(self) -> set[str]:
+        """The records that the suite needs; two cells that ask the same thing share one."""
+        return {cell.id for cell in self.cells}
+
     def missing(self, store: Store) -> list[Cell]:
         """The cells without a record."""
         return [cell for cell in self.cells if cell.id not in store]
@@ -101,17 +105,19 @@ def cells_path(store: Store, suite: str) -> Path:
 
 def write_cells(store: Store, cells: Cells) -> None:
     """Keep a suite's cells for its reports."""
-    path = cells_path(store, cells.suite)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(cells.model_dump_json(indent=1), encoding="utf-8")
-    temporary.replace(path)
+    write_text(cells_path(store, cells.suite), cells.model_dump_json(indent=1))
 
 
 def read_cells(store: Store, suite: str) -> Cells:
     """The cells of the suite's last plan. Raises HarnessError when it was never planned with this store."""
     path = cells_path(store, suite)
     if not path.exists():
-        raise HarnessError(f"suite {suite} was never run with the store {store.path}.\n     run it first, or name its store with --store")
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return Cells.model_validate(content)
+        raise HarnessError(
+            f"suite {suite} was never run with the store {store.path}.\n     run it, or name its store with --store"
+        )
+    try:
+        return Cells.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:  # pydantic's errors, JSON and UTF-8 included
+        raise HarnessError(
+            f"{path} cannot be read: {in_one_line(error)}.\n     run the suite again; the file is made anew"
+        ) from None

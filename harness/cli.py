@@ -32,7 +32,9 @@ def suite_options(command: F) -> F:
         click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
         click.option("--download", is_flag=True, help="Allow data sets to be downloaded."),
         click.option("--store", metavar="DIR", help="Folder of records (default: HARNESS_STORE, else .harness)."),
-        click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. attacks.0.steps=5."),
+        click.option(
+            "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. attacks.0.steps=5."
+        ),
         click.option("--seed", type=int, help="Replace the suite's seeds."),
         click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use at most N images."),
         click.argument("suite"),
@@ -114,5 +116,5 @@ def main() -> None:
         error.show()
         sys.exit(2)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("\nharness: interrupted. Finished cells and batches are stored; the same command goes on.", err=True)
+        click.echo("\nharness: interrupted. What is finished is stored; the same command goes on from there.", err=True)
         sys.exit(INTERRUPTED)

@@ -54,7 +54,8 @@ class Arena:
 def predict(model: Classifier, images: Tensor) -> Tensor:
     """(N,) predicted classes in float32; -1 where a logit is not finite."""
     with torch.no_grad():
-        logits = model(images)
+        # The same arithmetic, about a tenth faster on CPUs.
+        logits = model(images.contiguous(memory_format=torch.channels_last))
     return torch.where(logits.isfinite().all(1), logits.argmax(1), -1)
 
 

@@ -128,4 +128,5 @@ def fooled(logits: Tensor, classes: Tensor, threat: ThreatModel, slack: float = 
     `classes` are the true classes of an untargeted attack and the wanted ones of a targeted one.
     """
     lead = margin(logits, classes)
-    return lead > slack if threat.goal == "untargeted" else lead < -slack
+    reached = lead > slack if threat.goal == "untargeted" else lead < -slack
+    return reached & logits.isfinite().all(1)

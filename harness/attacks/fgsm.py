@@ -19,6 +19,7 @@ from harness.attacks import ATTACKS, PRESETS, Attack
 from harness.attacks.loop import GradientAttack
 from harness.attacks.restarts import Restarts
 from harness.attacks.transforms import DiverseInput, Momentum, NesterovMomentum, ScaleCopies, Smooth
+from harness.core.errors import HarnessError
 from harness.core.losses import LossName
 from harness.core.numbers import Length
 
@@ -47,7 +48,13 @@ def pgd(
 ) -> Attack:
     """PGD: projected gradient steps from a random start (Madry et al. 2018)."""
     attack = GradientAttack(steps, step_size, loss, random_start=random_start)
-    return attack if restarts == 1 else Restarts(attack, restarts)
+    if restarts == 1:
+        return attack
+    if not random_start:
+        raise HarnessError(
+            f"restarts: without a random start all {restarts} runs are the same; set random_start = true"
+        )
+    return Restarts(attack, restarts)
 
 
 @ATTACKS.register("cw-pgd")
@@ -79,7 +86,10 @@ def compose(letters: tuple[str, ...]) -> Callable[..., Attack]:
     own = {key: [field.name for field in fields(part)] for key, part in parts.items()}
 
     def factory(**arguments: Any) -> Attack:
-        made = {key: part(**{name: arguments.pop(name) for name in own[key] if name in arguments}) for key, part in parts.items()}
+        made = {
+            key: part(**{name: arguments.pop(name) for name in own[key] if name in arguments})
+            for key, part in parts.items()
+        }
         return GradientAttack(
             **{"steps": 10, "step_size": "eps/steps", **arguments},
             inputs=tuple(part for key, part in made.items() if key in INPUT_PARTS),
@@ -92,7 +102,9 @@ def compose(letters: tuple[str, ...]) -> Callable[..., Attack]:
     parameters = [p.replace(kind=keyword, annotation=hints[p.name]) for p in signature]
     for part in parts.values():
         hints = get_type_hints(part, include_extras=True)
-        parameters += [inspect.Parameter(f.name, keyword, default=f.default, annotation=hints[f.name]) for f in fields(part)]
+        parameters += [
+            inspect.Parameter(f.name, keyword, default=f.default, annotation=hints[f.name]) for f in fields(part)
+        ]
     factory.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     added = ", ".join(SUMMARIES[letter] for letter in letters)
     factory.__doc__ = "I-FGSM: FGSM in small steps (Kurakin et al. 2017)" + (f" with {added}." if added else ".")
@@ -109,7 +121,8 @@ def family() -> dict[str, tuple[str, ...]]:
 
 
 # Where the field disagrees. The authors' code for 299-pixel images: sizes 299 to 329 on a canvas of 330, nearest,
-# mid-grey, shown to the model at 330. torchattacks 3.5: shrunk, not enlarged. TransferAttack: enlarged, then resized back.
+# mid-grey, shown to the model at 330. torchattacks 3.5: shrunk, not enlarged. TransferAttack: enlarged, then resized
+# back.
 _DIVERSE = {
     "paper": {"smallest": 1.0, "largest": 330 / 299, "interpolation": "nearest", "fill": 0.5, "restore": False},
     "torchattacks": {"smallest": 0.9, "largest": 1.0, "interpolation": "bilinear", "fill": 0.0, "restore": True},

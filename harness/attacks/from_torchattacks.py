@@ -1,9 +1,9 @@
 """`torchattacks:NAME`: any attack of Harry24k/adversarial-attacks-pytorch, fenced in.
 
-What the fence does: the budget comes from the threat model; frozen layers, buffers and flags of the model are put
-back; its draws come from generators that are seeded for the batch and restored afterwards. Range and budget of what
-it returns are checked by the harness like everybody's. Its results depend on the batch that a sample is in, so the
-batch size is part of the question.
+What the fence does: the budget comes from the threat model and every seed from the suite; each layer keeps its own
+mode, and buffers and flags of the model are put back; its draws come from generators that are seeded for the batch
+and restored afterwards. Range and budget of what it returns are checked by the harness like everybody's. Its results
+depend on the batch that a sample is in, so the batch size is part of the question.
 """
 
 from __future__ import annotations
@@ -30,8 +30,19 @@ from harness.models.classifier import undisturbed
 MINIMAL_NORM: dict[str, Norm] = {"CW": "l2", "DeepFool": "l2"}
 """Attacks without a budget; what they return outside the threat model's ball counts as a failed attempt."""
 
-OTHER_NORMS = frozenset({"JSMA", "OnePixel", "Pixle", "SparseFool", "EADL1", "EADEN", "EAD", "VANILA", "GN", "MultiAttack"})
-"""Attacks in norms that no threat model here has, or no attacks at all."""
+OTHER_NORMS = frozenset({
+    "JSMA", "OnePixel", "Pixle", "SparseFool", "EADL1", "EADEN", "EAD", "VANILA", "GN", "MultiAttack", "LGV"
+})  # fmt: skip
+"""Attacks in norms that no threat model here has, or no attacks on one model's images at all."""
+
+COUNTS = ("steps", "n_queries", "num_iter_set", "nb_iter")
+"""What torchattacks calls the number of steps."""
+
+STAND_IN = nn.BatchNorm2d(1)
+"""A model to construct attacks with before there is one; making it draws no random numbers."""
+
+NOT_KEYS = frozenset({"self", "model", "eps", "max_epsilon", "norm", "seed"})
+"""Parameters that the harness fills in: they come from the threat model and the suite's seed."""
 
 
 @dataclass(frozen=True)
@@ -51,42 +62,82 @@ class TorchattacksAttack:
         return f"torchattacks-{version('torchattacks')}"
 
     def resolved(self, threat: ThreatModel) -> dict[str, Any]:
-        """Nothing depends on the threat model but the budget itself."""
+        """Nothing depends on the threat model but the budget itself.
+
+        Raises:
+            HarnessError: for arguments that the class refuses, or a goal that it does not know.
+        """
+        try:
+            attack = instantiate(self.name, STAND_IN, self.arguments, threat, seed=0)
+        except (ValueError, TypeError, NotImplementedError) as error:
+            raise HarnessError(
+                f"torchattacks' {self.name} refuses its arguments: {error or type(error).__name__}"
+            ) from None
+        if threat.goal != "untargeted" and "targeted" not in attack.supported_mode:
+            raise HarnessError(f'torchattacks\' {self.name} has no targeted mode; set goal = "untargeted"')
         return {}
 
     def cost(self) -> int:
-        """See `Attack`: the number of steps, where there is one."""
-        return int(self.arguments.get("steps", 1))
+        """See `Attack`: the number of steps or queries, where there is one."""
+        import torchattacks
+
+        accepted = inspect.signature(getattr(torchattacks, self.name).__init__).parameters
+        for key in COUNTS:
+            if key in accepted:
+                return int(self.arguments.get(key, accepted[key].default))
+        return 1
 
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """See `Attack`. Runs whole batches; never stops a sample early."""
         assert isinstance(model, nn.Module)
-        for rows in torch.arange(len(samples), device=samples.classes.device).split(setting.batch_size):
+        for rows in torch.split(torch.arange(len(samples), device=samples.classes.device), setting.batch_size):
             images = samples.pixels(rows)
-            with undisturbed(model), seeded(setting.seed, samples.indices[rows]):
-                adversarial = self._run(model, images, samples.classes[rows], setting.threat)
+            seed = seed_of(setting, samples.indices[rows])
+            with undisturbed(model), seeded(seed):
+                adversarial = self._run(Steady(model), images, samples.classes[rows], setting.threat, seed)
             if self.name in MINIMAL_NORM:
                 ball = ball_of(setting.threat)
-                outside = ball.distance(images, adversarial) > ball.epsilon
-                adversarial = torch.where(outside.view(-1, 1, 1, 1), images, adversarial)
-            yield Crafted(rows, adversarial, torch.full_like(rows, self.cost()), torch.zeros_like(rows, dtype=torch.bool))
+                inside = ball.distance(images, adversarial) <= ball.epsilon
+                adversarial = torch.where(inside.view(-1, 1, 1, 1), adversarial, images)
+            yield Crafted(
+                rows, adversarial, torch.full_like(rows, self.cost()), torch.zeros_like(rows, dtype=torch.bool)
+            )
 
-    def _run(self, model: nn.Module, images: Tensor, classes: Tensor, threat: ThreatModel) -> Tensor:
-        attack = instantiate(self.name, model, self.arguments, threat)
+    def _run(self, model: nn.Module, images: Tensor, classes: Tensor, threat: ThreatModel, seed: int) -> Tensor:
+        attack = instantiate(self.name, model, self.arguments, threat, seed)
         if threat.goal != "untargeted":
             attack.set_mode_targeted_by_label(quiet=True)
         adversarial: Tensor = attack(images.contiguous(), classes)
         return adversarial.detach()
 
 
-@contextmanager
-def seeded(seed: int, indices: Tensor) -> Iterator[None]:
-    """Seed the global generators from the batch's indices, and restore them afterwards.
+class Steady(nn.Module):
+    """A model whose layers stay in their modes: torchattacks switches whole models to eval mode and back."""
 
-    torch's own generators are restored by `undisturbed`.
-    """
-    digest = hashlib.sha256(f"{seed}:{indices.tolist()}".encode()).digest()
-    number = int.from_bytes(digest[:4], "big")
+    def __init__(self, model: nn.Module) -> None:
+        """Wraps `model`."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of the images."""
+        logits: Tensor = self.model(images)
+        return logits
+
+    def train(self, mode: bool = True) -> Steady:
+        """Do nothing; `eval` calls this as well."""
+        return self
+
+
+def seed_of(setting: Setting, indices: Tensor) -> int:
+    """The seed of a batch, 32 bits: torchattacks reseeds with it for every batch."""
+    digest = hashlib.sha256(f"{setting.seed}:{indices.tolist()}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+@contextmanager
+def seeded(number: int) -> Iterator[None]:
+    """Seed the global generators, and restore them afterwards; torch's own are restored by `undisturbed`."""
     python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - foreign code draws from it
     torch.manual_seed(number)
     random.seed(number)
@@ -98,15 +149,14 @@ def seeded(seed: int, indices: Tensor) -> Iterator[None]:
         np.random.set_state(numpy_state)  # noqa: NPY002
 
 
-def instantiate(name: str, model: nn.Module, arguments: dict[str, Any], threat: ThreatModel) -> Any:
+def instantiate(name: str, model: nn.Module, arguments: dict[str, Any], threat: ThreatModel, seed: int) -> Any:
     """The torchattacks object for a threat model."""
     import torchattacks
 
     accepted = inspect.signature(getattr(torchattacks, name).__init__).parameters
-    budget: dict[str, Any] = {"eps": threat.epsilon} if "eps" in accepted else {}
-    if "norm" in accepted:
-        budget["norm"] = {"linf": "Linf", "l2": "L2"}[threat.norm]
-    return getattr(torchattacks, name)(model, **budget, **arguments)
+    norm = {"linf": "Linf", "l2": "L2"}[threat.norm]
+    ours = {"eps": threat.epsilon, "max_epsilon": threat.epsilon, "norm": norm, "seed": seed}
+    return getattr(torchattacks, name)(model, **{key: ours[key] for key in ours if key in accepted}, **arguments)
 
 
 def norms_of(name: str, accepted: Any) -> frozenset[Norm]:
@@ -121,16 +171,22 @@ def norms_of(name: str, accepted: Any) -> frozenset[Norm]:
 
 
 def factory_of(name: str) -> Callable[..., Attack]:
-    """A factory for one class, whose keyword parameters are the class's own, less the model and the budget.
+    """A factory for one class, whose keyword parameters are the class's own, less `NOT_KEYS`.
 
     Raises:
         HarnessError: when there is no such class, or its norm is none of ours.
     """
     import torchattacks
 
-    known = [key for key in torchattacks.__all__ if inspect.isclass(getattr(torchattacks, key, None)) and key not in OTHER_NORMS]
+    known = [
+        key
+        for key in torchattacks.__all__
+        if inspect.isclass(getattr(torchattacks, key, None)) and key not in OTHER_NORMS
+    ]
     if name not in known:
-        raise HarnessError(f'torchattacks has no attack "{name}" for the norms linf and l2.\n     {did_you_mean(name, known)}')
+        raise HarnessError(
+            f'torchattacks has no attack "{name}" for the norms linf and l2.\n     {did_you_mean(name, known)}'
+        )
     accepted = inspect.signature(getattr(torchattacks, name).__init__).parameters
     norms = norms_of(name, accepted)
 
@@ -140,7 +196,7 @@ def factory_of(name: str) -> Callable[..., Attack]:
     factory.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
         inspect.Parameter(p.name, inspect.Parameter.KEYWORD_ONLY, default=p.default, annotation=_annotation(p.default))
         for p in accepted.values()
-        if p.name not in ("self", "model", "eps", "norm") and p.kind is p.POSITIONAL_OR_KEYWORD and p.default is not p.empty
+        if p.name not in NOT_KEYS and p.kind is p.POSITIONAL_OR_KEYWORD
     ])  # fmt: skip
     factory.__doc__ = f"torchattacks' {name}."
     return factory

@@ -46,13 +46,13 @@ class Flight(NamedTuple):
 
     def select(self, rows: Tensor) -> Flight:
         """Some of the rows."""
-        *tensors, memories = self
-        return Flight(*(tensor[rows] for tensor in tensors), tuple(memory[rows] for memory in memories))  # type: ignore[arg-type]
+        memories = tuple(memory[rows] for memory in self.memories)
+        return Flight._make([*(tensor[rows] for tensor in self[:-1]), memories])
 
     def put(self, rows: Tensor, other: Flight) -> None:
         """Overwrite rows in place."""
         for mine, new in zip((*self[:-1], *self.memories), (*other[:-1], *other.memories), strict=True):
-            mine[rows] = new  # type: ignore[index]
+            mine[rows] = new
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,7 @@ class GradientAttack:
         )  # fmt: skip
         return moved, done
 
+    @torch.enable_grad()
     def _gradient(self, model: Model, points: Tensor, classes: Tensor, draws: Draws) -> tuple[Tensor, Tensor | None]:
         """Loss gradients at the points, averaged over views; and the logits there if no transform hides them."""
         loss = LOSSES[self.loss]
@@ -161,9 +162,16 @@ class GradientAttack:
         return gradient, None
 
 
+@torch.enable_grad()
 def input_gradient(model: Model, images: Tensor, classes: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
-    """Gradient of the per-sample loss with respect to the images, and the logits. (N, C, H, W), (N, K)."""
+    """Gradient of the per-sample loss with respect to the images, and the logits. (N, C, H, W), (N, K).
+
+    Zero where a model hides its gradient: entries that are not finite, and logits cut off from the images.
+    """
     images = images.detach().requires_grad_()
     logits = model(images)
-    (gradient,) = torch.autograd.grad(loss(logits, classes).sum(), images)
-    return gradient, logits.detach()
+    if not logits.requires_grad:
+        return torch.zeros_like(images), logits
+    total = loss(logits, classes).sum()
+    (gradient,) = torch.autograd.grad(total, images, allow_unused=True, materialize_grads=True)
+    return torch.where(gradient.isfinite(), gradient, 0.0), logits.detach()

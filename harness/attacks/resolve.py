@@ -33,7 +33,9 @@ def find_factory(name: str) -> Factory:
     if not colon:
         return ATTACKS.get(name)
     if library != "torchattacks":
-        raise HarnessError(f'attack "{name}": there is no adapter "{library}".\n     {did_you_mean(library, ["torchattacks"])}')
+        raise HarnessError(
+            f'attack "{name}": there is no adapter "{library}".\n     {did_you_mean(library, ["torchattacks"])}'
+        )
     return factory_of(attack)
 
 
@@ -70,5 +72,7 @@ def resolve(name: str, arguments: Mapping[str, Any], threat: ThreatModel, passed
     defaults = {key: p.default for key, p in parameters_of(factory).items()}
     attack = factory(**arguments)
     if threat.norm not in attack.norms:
-        raise HarnessError(f'attack "{name}" does not work in the norm {threat.norm}, only in {", ".join(sorted(attack.norms))}')
+        raise HarnessError(
+            f'attack "{name}" does not work in the norm {threat.norm}, only in {", ".join(sorted(attack.norms))}'
+        )
     return ResolvedAttack(name, attack, {**defaults, **arguments, **attack.resolved(threat)}, dict(passed))

@@ -58,7 +58,7 @@ class Restarts:
         passes, vanished = torch.zeros_like(everyone), torch.zeros_like(everyone, dtype=torch.bool)
         remaining = everyone
         for run in range(self.restarts):
-            survivors = []
+            survivors = [everyone[:0]]
             for part in self.attack.craft(model, samples.take(remaining), replace(setting, run=setting.run + run)):
                 rows = remaining[part.rows]
                 passes[rows] += part.passes
@@ -78,5 +78,5 @@ class Restarts:
             if not len(remaining):
                 return
         assert kept is not None
-        for rows in remaining.split(setting.batch_size):
+        for rows in torch.split(remaining, setting.batch_size):
             yield Crafted(rows, kept[rows], passes[rows], vanished[rows])

@@ -12,10 +12,11 @@ from typing import Annotated, Literal, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from harness.core.balls import TINY
+from harness.core.errors import HarnessError
 from harness.core.randomness import Draws
 
 
@@ -89,8 +90,11 @@ def place_on_canvas(images: Tensor, rows: Tensor, columns: Tensor, fill: float) 
 class DiverseInput:
     """DI: with some probability each image is resized and padded at random, anew at every step.
 
-    Sizes are shares of the image's own. Every sample draws for itself, where the field's implementations draw once
-    per batch.
+    Sizes are shares of the image's own, rounded down to pixels. Every sample draws for itself, where the field's
+    implementations draw once per batch.
+
+    Raises:
+        HarnessError: for sizes that cannot be drawn, and when called, for sizes that leave such images as they are.
     """
 
     probability: Probability = 0.5
@@ -106,34 +110,55 @@ class DiverseInput:
     restore: bool = True
     """Resize the padded canvas back to the image's own size; else the model sees the canvas as it is."""
 
+    def __post_init__(self) -> None:
+        """Refuse sizes that cannot be drawn."""
+        if self.smallest > self.largest:
+            raise HarnessError(f"smallest: {self.smallest:g} is more than largest, {self.largest:g}")
+
     def __call__(self, view: View, draws: Draws) -> list[View]:
         """See `InputTransform`."""
-        images, length = view.images, view.images.shape[-1]
-        purpose = f"diverse-input{view.name}"
-        low, high = (int(length * share + 1e-6) for share in (self.smallest, self.largest))
-        canvas = max(high, length)
-        chance, spread, top, left = draws.uniform(purpose, 4).unbind(1)
-        size = low + (spread * max(high - low, 1)).floor().long()
-        # Offsets stay below the free space, as in the authors' code.
-        free = (canvas - size).clamp_min(1)
-        matrices = [
-            resize_matrix(length, size, (draw * free).floor().long(), canvas, self.interpolation)
-            for draw in (top, left)
-        ]
+        images, own_size = view.images, view.images.shape[-2:]
+        self._check_effect(max(own_size))
+        chance, spread, top, left = draws.uniform(f"diverse-input{view.name}", 4).unbind(1)
+        rows, columns = (self._place(side, spread, draw) for side, draw in zip(own_size, (top, left), strict=True))
         chosen = chance < self.probability
-        if canvas == length or self.restore:
-            changed = place_on_canvas(images, *matrices, self.fill)
-            if canvas != length:
-                changed = F.interpolate(changed, size=images.shape[-2:], mode="bilinear", align_corners=False)
+        canvas = (rows.shape[1], columns.shape[1])
+        if self.restore or canvas == own_size:
+            changed = place_on_canvas(images, rows, columns, self.fill)
+            if canvas != own_size:
+                changed = F.interpolate(changed, size=own_size, mode="bilinear", align_corners=False)
             return [View(view.rows, torch.where(chosen.view(-1, 1, 1, 1), changed, images), view.name)]
         views = []
         for part, transformed in ((chosen.nonzero()[:, 0], True), ((~chosen).nonzero()[:, 0], False)):
             if len(part):
-                kept = images[part]
-                if transformed:
-                    kept = place_on_canvas(kept, *(matrix[part] for matrix in matrices), self.fill)
-                views.append(View(part if view.rows is None else view.rows[part], kept, view.name))
+                shown = (
+                    place_on_canvas(images[part], rows[part], columns[part], self.fill) if transformed else images[part]
+                )
+                views.append(View(part if view.rows is None else view.rows[part], shown, view.name))
         return views
+
+    def sizes(self, length: int) -> range:
+        """The sizes in pixels that a side of `length` is resized to."""
+        low, high = (int(length * share + 1e-6) for share in (self.smallest, self.largest))
+        return range(max(low, 1), max(high, low + 1, 2))
+
+    def _place(self, length: int, spread: Tensor, offset: Tensor) -> Tensor:
+        """Matrices that resize one axis and place it on the canvas, from two uniform numbers per image."""
+        sizes = self.sizes(length)
+        canvas = max(length, int(length * self.largest + 1e-6))
+        size = sizes.start + (spread * len(sizes)).floor().long()
+        # Offsets stay below the free space, as in the authors' code.
+        free = (canvas - size).clamp_min(1)
+        return resize_matrix(length, size, (offset * free).floor().long(), canvas, self.interpolation)
+
+    def _check_effect(self, length: int) -> None:
+        """Refuse to do nothing: on small images, shares close to 1 round to the image's own size."""
+        if self.smallest >= 1 and int(length * self.largest + 1e-6) == length:
+            raise HarnessError(
+                f"diverse inputs leave images of {length} pixels as they are: sizes from {self.smallest:g} to "
+                f"{self.largest:g} of {length} all round down to {length}.\n"
+                f"     raise largest to {(length + 2) / length:.3g} or more, or lower smallest below 1"
+            )
 
 
 # --- SI: scale invariance (Lin et al. 2020) --------------------------------------------------------------------
@@ -152,6 +177,13 @@ class ScaleCopies:
 
 
 # --- TI: translation invariance (Dong et al. 2019) -------------------------------------------------------------
+
+
+def check_odd(number: int) -> int:
+    """Refuse a kernel without a centre."""
+    if number % 2 == 0:
+        raise ValueError("must be odd")
+    return number
 
 
 def smoothing_kernel(shape: str, size: int, spread: float) -> Tensor:
@@ -183,7 +215,7 @@ def smooth(gradients: Tensor, kernel: Tensor) -> Tensor:
 class Smooth:
     """TI: gradients averaged over translations of the image, which is a convolution of the gradient."""
 
-    kernel_size: Annotated[int, Field(ge=1)] = 15
+    kernel_size: Annotated[int, Field(ge=1), AfterValidator(check_odd)] = 15
     """Side of the kernel in pixels; odd. 15 suits 299-pixel images, 7 suits 32."""
     kernel: Literal["gaussian", "linear", "uniform"] = "gaussian"
     """Shape of the kernel."""

@@ -36,8 +36,14 @@ class Ball(Protocol):
 
 
 def l2_norm(x: Tensor) -> Tensor:
-    """(N, ...) to (N, 1, 1, 1)."""
-    return x.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    """(N, C, H, W) to (N, 1, 1, 1).
+
+    Rows first, their norms in float64: one float32 sum over 3 x 224 x 224 pixels is off by 1e-6 to 6e-5, which is
+    enough to leave the ball.
+    """
+    rows = torch.linalg.vector_norm(x, dim=-1).flatten(1)
+    lengths: Tensor = torch.linalg.vector_norm(rows.double(), dim=1)
+    return lengths.to(x.dtype).view(-1, 1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class LinfBall:
 
     def project(self, images: Tensor, points: Tensor) -> Tensor:
         """See `Ball`."""
-        return (images + (points - images).clamp(-self.epsilon, self.epsilon)).clamp(0, 1)
+        return points.clamp(images - self.epsilon, images + self.epsilon).clamp(0, 1)
 
     def steepest(self, gradients: Tensor) -> Tensor:
         """The sign."""
@@ -73,8 +79,9 @@ class L2Ball:
     def project(self, images: Tensor, points: Tensor) -> Tensor:
         """Radially onto the ball, then into [0, 1], which shortens the perturbation further."""
         perturbation = points - images
-        factor = (self.epsilon / l2_norm(perturbation).clamp_min(TINY)).clamp_max(1.0)
-        return (images + factor * perturbation).clamp(0, 1)
+        length = l2_norm(perturbation)
+        onto = images + perturbation * (self.epsilon / length.clamp_min(TINY))
+        return torch.where(length > self.epsilon, onto, points).clamp(0, 1)
 
     def steepest(self, gradients: Tensor) -> Tensor:
         """The unit vector along the gradient.
@@ -93,7 +100,7 @@ class L2Ball:
 
     def distance(self, images: Tensor, points: Tensor) -> Tensor:
         """See `Ball`."""
-        return (points.double() - images.double()).flatten(1).norm(dim=1)
+        return l2_norm(points.double() - images.double()).flatten()
 
 
 BALLS: dict[str, type[LinfBall] | type[L2Ball]] = {"linf": LinfBall, "l2": L2Ball}

@@ -16,21 +16,26 @@ class HarnessError(Exception):
     exit_code = 2
 
 
-class ThreatModelViolation(HarnessError):
+class ThreatModelViolation(HarnessError):  # noqa: N818 - what happened, not what went wrong
     """An attack returned an image outside its threat model; such a record is never stored as a result."""
 
     exit_code = 4
 
 
-class Problems(HarnessError):
+class Problems(HarnessError):  # noqa: N818 - it is several errors
     """Several mistakes found together, one paragraph each."""
 
-    def __init__(self, where: str, problems: Iterable[str]) -> None:
+    def __init__(self, where: str, problems: Iterable[str], consequence: str = "nothing was run") -> None:
         """`where` is the file they were found in; `problems` are complete sentences."""
         self.problems = list(problems)
         count = len(self.problems)
-        head = f"{where}: {count} mistake{'s' if count > 1 else ''}, nothing was run."
+        head = f"{where}: {count} mistake{'s' if count > 1 else ''}, {consequence}."
         super().__init__("\n".join([head, *(f"\n  {i}. {p}" for i, p in enumerate(self.problems, 1))]))
+
+
+def in_one_line(error: BaseException) -> str:
+    """An error's first line; its kind, when it says nothing."""
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str:

@@ -9,9 +9,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainValidator
 
-_DECIMAL = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_NUMBER = re.compile(rf"\s*({_DECIMAL})\s*(?:/\s*({_DECIMAL})\s*)?")
-_OF_EPSILON = re.compile(rf"\s*({_DECIMAL})?\s*\*?\s*eps(?:ilon)?\s*(?:/\s*({_DECIMAL}|steps)\s*)?")
+# Exponents of three digits cover every float; Fraction would write out the zeros of a longer one.
+_DECIMAL = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?"
+_NUMBER = re.compile(rf"\s*({_DECIMAL})\s*(?:/\s*({_DECIMAL})\s*)?", re.ASCII)
+_OF_EPSILON = re.compile(rf"\s*(?:({_DECIMAL})\s*\*?\s*)?eps(?:ilon)?\s*(?:/\s*({_DECIMAL}|steps)\s*)?", re.ASCII)
 
 
 def parse_number(value: Any) -> float:
@@ -27,11 +28,15 @@ def parse_number(value: Any) -> float:
         numerator, denominator = Fraction(match[1]), Fraction(match[2] or 1)
         if denominator == 0:
             raise ValueError(f"{value!r} divides by zero")
-        number = float(numerator / denominator)
+        exact: Fraction | float = numerator / denominator
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value)
+        exact = value
     else:
         raise ValueError(f'{value!r} is not a number; write 0.03 or "8/255"')
+    try:
+        number = float(exact)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number):
         raise ValueError(f"{value!r} is not finite")
     return number
@@ -41,13 +46,19 @@ def parse_length(value: Any) -> float | str:
     """A number, or a share of the budget such as "eps/10" or "2.5 eps/steps", which `length_in` resolves.
 
     Raises:
-        ValueError: for anything else.
+        ValueError: for anything else, a zero denominator, or a share that is not finite.
     """
-    if isinstance(value, str) and "eps" in value:
-        if not _OF_EPSILON.fullmatch(value):
-            raise ValueError(f'{value!r} is not a length; write "2/255", "eps/10" or "2.5 eps/steps"')
-        return value
-    return parse_number(value)
+    if not isinstance(value, str) or "eps" not in value:
+        return parse_number(value)
+    if not _OF_EPSILON.fullmatch(value):
+        raise ValueError(f'{value!r} is not a length; write "2/255", "eps/10" or "2.5 eps/steps"')
+    try:
+        length_in(value, epsilon=1.0, steps=1)
+    except ZeroDivisionError:
+        raise ValueError(f"{value!r} divides by zero") from None
+    except OverflowError:
+        raise ValueError(f"{value!r} is not finite") from None
+    return value
 
 
 def length_in(value: float | str, epsilon: float, steps: int) -> float:
@@ -62,21 +73,17 @@ def length_in(value: float | str, epsilon: float, steps: int) -> float:
 
 def _positive_length(value: Any) -> float | str:
     length = parse_length(value)
-    try:
-        positive = length_in(length, epsilon=1.0, steps=1) > 0
-    except ZeroDivisionError:
-        raise ValueError(f"{value!r} divides by zero") from None
-    if not positive:
+    if not length_in(length, epsilon=1.0, steps=1) > 0:
         raise ValueError(f"{value!r} must be greater than 0")
     return length
-
 
 
 def as_fraction(value: float) -> str:
     """How papers print a length: 0.0313725 -> "8/255", 0.25 -> "0.25"."""
     scaled = value * 255
-    if abs(scaled - round(scaled, 2)) < 1e-6 and value < 0.5 and round(value, 4) != value:
-        return f"{round(scaled, 2):g}/255"
+    rounded = round(scaled, 2)
+    if abs(scaled - rounded) < 1e-6 * scaled and value < 0.5 and round(value, 4) != value:
+        return f"{rounded:g}/255"
     return f"{value:.6g}"
 
 

@@ -9,16 +9,20 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, Problems, in_one_line
 from harness.core.validation import explain
 
 RESULT_HEADER = "\n# Written by `harness train`; not meant to be edited.\n[result]\n"
+
+RESULT_TABLE = re.compile(rf"^(?:{re.escape(RESULT_HEADER.splitlines()[1])}\n)?\[result\]", re.MULTILINE)
+"""Where the table begins, whether or not the comment above it was kept."""
 
 
 class _Strict(BaseModel):
@@ -70,6 +74,20 @@ class Recipe(_Strict):
     """Precision of the forward and backward passes; weights and statistics stay float32."""
 
 
+class DataKeys(BaseModel):
+    """A data set, whole. Further keys go to its loader."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    id: str
+    """Registered name, such as "cifar10"."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keys for the loader."""
+        return dict(self.model_extra or {})
+
+
 class Card(_Strict):
     """One zoo model."""
 
@@ -77,9 +95,9 @@ class Card(_Strict):
     """One line for listings."""
     architecture: Architecture
     recipe: Recipe
-    train_data: dict[str, Any]
-    """The training set: `id` and the keys of its loader."""
-    test_data: dict[str, Any]
+    train_data: DataKeys
+    """The training set."""
+    test_data: DataKeys
     """The set on which clean accuracy is measured."""
     mean: tuple[float, ...] = (0.0,)
     """Standardization inside the model, per channel."""
@@ -95,7 +113,12 @@ def zoo_directories() -> list[Path]:
     """Where cards are looked for: HARNESS_ZOO, `./model_zoo`, the source tree's, the installed package's."""
     package = Path(__file__).resolve().parents[1]
     named = os.environ.get("HARNESS_ZOO")
-    candidates = [*([Path(named)] if named else []), Path("model_zoo"), package.parent / "model_zoo", package / "model_zoo"]
+    candidates = [
+        *([Path(named)] if named else []),
+        Path("model_zoo"),
+        package.parent / "model_zoo",
+        package / "model_zoo",
+    ]
     return list(dict.fromkeys(path.resolve() for path in candidates if path.is_dir()))
 
 
@@ -111,17 +134,19 @@ def zoo_cards() -> dict[str, Path]:
 def read_card(path: Path) -> Card:
     """Read and validate a card. Raises HarnessError naming file and key."""
     try:
-        return Card.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
-        raise HarnessError(f"{path} is not valid TOML: {error}") from None
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise HarnessError(f"{path} cannot be read as TOML: {in_one_line(error)}") from None
+    try:
+        return Card.model_validate(raw)
     except ValidationError as error:
-        raise HarnessError(f"{path}:\n" + "\n".join(f"     {line}" for line in explain(error, Card))) from None
+        raise Problems(str(path), explain(error, Card, raw), "the card cannot be used") from None
 
 
 def write_result(path: Path, result: dict[str, Any]) -> None:
     """Replace the card's `[result]` table, leaving everything above it as it is."""
-    text = path.read_text(encoding="utf-8")
-    above = text.partition(RESULT_HEADER)[0].rstrip() + "\n"
+    text = path.read_text(encoding="utf-8-sig")
+    above = RESULT_TABLE.split(text, maxsplit=1)[0].rstrip() + "\n"
     lines = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in result.items())
     temporary = path.with_suffix(".toml.tmp")
     temporary.write_text(above + RESULT_HEADER + lines, encoding="utf-8")

@@ -33,8 +33,8 @@ class Provenance:
 class Classifier(nn.Module):
     """A network with its standardization inside, in eval mode, that asks for no parameter gradients.
 
-    Images are (N, C, H, W) float32 in [0, 1]; logits are (N, K). The network itself is the caller's object: wrap
-    whatever uses it in `undisturbed`, which puts back what the wrapping changed.
+    Images are (N, C, H, W) float32 in [0, 1]; logits are (N, K). The network is taken over, not copied: a source whose
+    network may be in use elsewhere hands in a copy of it.
     """
 
     mean: Tensor

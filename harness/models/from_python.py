@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import importlib
 import sys
@@ -34,11 +35,12 @@ def from_python(
     """python:PACKAGE.MODULE:FACTORY - what a function of yours returns: images (N, C, H, W) to logits (N, K).
 
     The working directory is importable. `arguments` are the factory's keywords. Without `mean` and `std` the network
-    is given images in [0, 1] as they are. A factory may also return a `Classifier`, which brings its own.
+    is given images in [0, 1] as they are. A factory may also return a `Classifier`, which brings its own. What it
+    returns is copied: a network that the module keeps stays as it is, in its modes, flags, buffers and on its device.
 
     Raises:
         HarnessError: when the module cannot be imported, has no such factory, or the factory fails or returns
-            something else.
+            something else, or a network that cannot be copied.
     """
     where = f"python:{name}"
     module_name, colon, attribute = name.partition(":")
@@ -48,7 +50,7 @@ def from_python(
     with working_directory_importable():
         module = _import(module_name, where)
         factory = _factory(module, attribute, where)
-        network = _call(factory, given, where)
+        network = own_copy(_call(factory, given, where), where)
     details = {"arguments": given, "source_sha256": source_sha256(module, factory, network)}
     if isinstance(network, Classifier):
         if mean is not None or std is not None or input_size is not None:
@@ -132,6 +134,14 @@ def _call(factory: Callable[..., Any], arguments: Mapping[str, Any], where: str)
             f"{where} returned something of type {type(network).__name__}; it must return a torch.nn.Module"
         )
     return network
+
+
+def own_copy(network: nn.Module, where: str) -> nn.Module:
+    """A copy that nobody else holds. Raises HarnessError when the network cannot be copied."""
+    try:
+        return copy.deepcopy(network)
+    except Exception as error:  # copying runs the user's code
+        raise _failure(f"{where}: the network cannot be copied", error) from error
 
 
 def _failure(what: str, error: Exception) -> HarnessError:

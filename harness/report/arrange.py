@@ -46,7 +46,7 @@ def arrange(layout: Layout, cells: Cells) -> Arrangement:
     facets = CellFacets(cells, layout.mode)
     attacked = _attacked(layout, facets)
     clean = [cell for cell in cells.cells if layout.clean and cell.mode == "clean" and _passes(layout, facets, cell)]
-    if not attacked and not clean:
+    if not attacked and (not clean or any(cell.mode != "clean" for cell in cells.cells)):
         raise HarnessError(f"{layout.place}: no cell of the suite fits.\n     loosen a filter of `where`")
     row_keys = {cell: _key(layout.rows, facets, cell) for cell in attacked}
     column_keys = {cell: _key(layout.columns, facets, cell) for cell in attacked}
@@ -130,16 +130,15 @@ def _refuse_mixtures(layout: Layout, facets: CellFacets, places: Mapping[tuple[K
         for facet in SAME_IN_ONE_PLACE:
             texts = dict.fromkeys(facets.text(facet, cell) for cell in cells.values())
             if len(texts) > 1 and not (clean and facet.startswith("surrogate")):
+                word = facet.replace("surrogate", "model") if layout.mode == "whitebox" else facet
                 raise HarnessError(
-                    f"{layout.place}: one entry would be a mean over different {facet}: {', '.join(texts)}.\n"
-                    f"     add {_fix(facet, layout)} to rows or columns, or choose one with where = {{ ... }}"
+                    f"{layout.place}: one entry would mix several values of {word}: {', '.join(texts)}.\n"
+                    f'     add "{word}" to rows or columns, or choose one with where = {{ {_quoted(word)} = ... }}'
                 )
 
 
-def _fix(facet: str, layout: Layout) -> str:
-    if layout.mode == "whitebox":
-        facet = facet.replace("surrogate", "model").replace("target", "model")
-    return f'"{facet}"'
+def _quoted(facet: str) -> str:
+    return f'"{facet}"' if "." in facet else facet
 
 
 def _ordered(layout: Layout, facets: CellFacets, places: Mapping[tuple[Key, Key], Mapping[str, Cell]]) -> Arrangement:

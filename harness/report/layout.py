@@ -118,14 +118,15 @@ def _default_whitebox(cells: Cells) -> Iterator[TableSpec]:
     modes = {cell.mode for cell in cells.cells}
     if "whitebox" in modes or "transfer" not in modes:
         columns = ["attack", *_if_several(cells, "threat", "whitebox")]
-        rows = [*_if_several(cells, "dataset"), "model"]
+        rows = [*_if_several(cells, "dataset"), "model", *_if_shared(cells, "model")]
         yield TableSpec(name="whitebox", rows=rows, columns=columns, value="robust_accuracy", mode="whitebox")
 
 
 def _default_transfer(cells: Cells) -> Iterator[TableSpec]:
     if any(cell.mode == "transfer" for cell in cells.cells):
         several = [*_if_several(cells, "dataset", "transfer"), *_if_several(cells, "threat", "transfer")]
-        rows, columns = [*several, "attack", "surrogate"], ["target", MEAN]
+        rows = [*several, "attack", "surrogate", *_if_shared(cells, "surrogate")]
+        columns = ["target", *_if_shared(cells, "target"), MEAN]
         yield TableSpec(name="transfer", rows=rows, columns=columns, value="attack_success_rate", mode="transfer")
 
 
@@ -133,6 +134,14 @@ def _if_several(cells: Cells, facet: str, mode: str | None = None) -> list[str]:
     """The facet, if it tells apart the cells of a mode."""
     values = {getattr(cell, facet) for cell in cells.cells if mode is None or cell.mode == mode}
     return [facet] if len(values) > 1 else []
+
+
+def _if_shared(cells: Cells, side: str) -> list[str]:
+    """The facet of normalization layers, if it tells apart models with one label."""
+    names = {cell.surrogate if side == "surrogate" else cell.target for cell in cells.cells}
+    models = [model for model in cells.models if model.name in names]
+    labels = {model.label for model in models}
+    return [f"{side}.norm"] if len({(m.label, m.description.norm) for m in models}) > len(labels) else []
 
 
 def _place(name: str) -> str:

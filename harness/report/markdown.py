@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from tabulate import tabulate
+
 from harness.report.formats import FORMATS, Format
 from harness.report.table import Table
 from harness.report.words import interval_legend, written
@@ -26,17 +28,8 @@ def pipe_table(table: Table) -> str:
 def pipes(head: Sequence[str], rows: Sequence[Sequence[str]], numbers_from: int) -> str:
     """A pipe table of texts; columns from `numbers_from` on are aligned to the right."""
     lines = [[plain(text) for text in line] for line in (head, *rows)]
-    widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(head))]
-
-    def printed(line: Sequence[str]) -> str:
-        padded = [
-            text.rjust(width) if i >= numbers_from else text.ljust(width)
-            for i, (text, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        return f"| {' | '.join(padded)} |"
-
-    rule = [f"{'-' * (width - 1)}:" if i >= numbers_from else "-" * width for i, width in enumerate(widths)]
-    return "\n".join([printed(lines[0]), f"| {' | '.join(rule)} |", *map(printed, lines[1:])])
+    alignment = ["right" if i >= numbers_from else "left" for i in range(len(head))]
+    return tabulate(lines[1:], lines[0], tablefmt="pipe", colalign=alignment, disable_numparse=True)
 
 
 def bullets(sentences: Sequence[str]) -> str:
@@ -49,4 +42,4 @@ def plain(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("*", "\\*")
 
 
-FORMATS.add("md", Format(".md", markdown, in_page=True))
+FORMATS.add("markdown", Format(".md", markdown, in_page=True))

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from harness.report.cell_facets import RANDOM_MARK, model_label
+from harness.report.cell_facets import NORM_FAMILIES, RANDOM_MARK, model_label
 from harness.report.evidence import Evidence
 from harness.report.table import Run, Table
 from harness.report.words import DENOMINATOR_WORDS, INCOMPLETE_MARK, MEANS, METRIC_WORDS, NO_NUMBER, count_words
@@ -22,8 +22,8 @@ def notes_of(table: Table, evidence: Evidence) -> Table:
     """The table with its notes."""
     runs = table.runs
     sentences = (
-        *_counted(table, runs, evidence), *_means(table), *_shared_labels(table, evidence), *_missing(runs),
-        *_random_weights(runs, evidence), *_flags(runs, evidence),
+        *_counted(table, runs, evidence), *_means(table), *_shared_labels(table, evidence),
+        *_whitebox_entries(table), *_missing(runs), *_random_weights(runs, evidence), *_flags(runs, evidence),
     )  # fmt: skip
     return replace(table, notes=sentences)
 
@@ -54,7 +54,7 @@ def _means(table: Table) -> Iterator[str]:
 
 def _shared_labels(table: Table, evidence: Evidence) -> Iterator[str]:
     """Labels under which several models were averaged."""
-    labels = {model.name: model.label for model in evidence.cells.models}
+    labels = {m.name: f"{m.label} ({NORM_FAMILIES.get(m.description.norm)})" for m in evidence.cells.models}
     names: dict[tuple[str, ...], None] = {}
     for entry in table.entries:
         for side in ("surrogate", "target"):
@@ -63,6 +63,14 @@ def _shared_labels(table: Table, evidence: Evidence) -> Iterator[str]:
                 names[members] = None
     for members in names:
         yield f"{labels[members[0]]} stands for {len(members)} models: {', '.join(members)}."
+
+
+def _whitebox_entries(table: Table) -> Iterator[str]:
+    """Transfer tables hold white-box entries where the surrogate is its own target, as papers print them."""
+    runs = [run for run in table.runs if run.cell.mode == "transfer"]
+    if any(run.cell.surrogate == run.cell.target for run in runs):
+        includes = ", and the mean includes it" if any(not entry.runs for entry in table.entries) else ""
+        yield f"Where surrogate and target are the same model, the entry is white-box{includes}."
 
 
 def _missing(runs: list[Run]) -> Iterator[str]:

@@ -15,7 +15,7 @@ from harness.report.evidence import Evidence
 from harness.report.markdown import bullets, pipe_table, pipes
 from harness.report.measure import measure
 from harness.report.table import Table
-from harness.report.words import NO_NUMBER, Written, interval_legend
+from harness.report.words import NO_NUMBER, Written, count_words, interval_legend
 from harness.spec import Suite
 
 FINGERPRINT_DIGITS = 12
@@ -33,7 +33,7 @@ def opening(suite: Suite, evidence: Evidence, counted: int) -> str:
     cells = evidence.cells
     lines = [f"# {suite.title or suite.name}", ""]
     if suite.paper:
-        lines += [f"Reproduces {suite.paper}.", ""]
+        lines += [f"Modelled on the printed table {suite.paper}.", ""]
     ids = {cell.id for cell in cells.cells}
     lines += [f"Suite `{suite.name}`: {len(ids)} cells planned, {counted} finished.", "", "## What was run", ""]
     data = [
@@ -58,19 +58,20 @@ def section(table: Table, figure: str | None) -> str:
 
 
 def closing(suite: Suite, tables: list[Table], evidence: Evidence, command: str) -> str:
-    """How to read the numbers, the models, and the command that makes the report again."""
-    lines = ["## How to read the numbers", "", *_legend(tables), "## Models", "", _models(evidence), ""]
-    lines += [suite.notes.strip(), ""] if suite.notes else []
-    lines += ["## Make it again", "", f"    {command}", ""]
+    """The suite's notes, how to read the numbers, the models, and the command that makes the report again."""
+    lines = [suite.notes.strip(), ""] if suite.notes else []
+    lines += ["## How to read the numbers", "", bullets(list(_legend(tables)))]
+    lines += ["## Models", "", _models(evidence), "", "## Make it again", "", f"    {command}", ""]
     return "\n".join(lines)
 
 
 def _legend(tables: list[Table]) -> Iterator[str]:
-    if legend := interval_legend(tables):
-        yield legend[0].upper() + legend[1:]
+    counts = sorted({entry.estimate.n for table in tables for entry in table.entries if entry.estimate})
+    if counts:
+        yield f"{interval_legend(tables)} n = {count_words(counts)} is the number of images that count."
+    if any(entry.metric == "robust_accuracy" for table in tables for entry in table.entries):
+        yield "Robust accuracy counts clean errors as failures."
     yield f"{NO_NUMBER} stands for a number that could not be measured; an empty place is not part of the suite."
-    yield "Robust accuracy counts clean errors as failures."
-    yield ""
 
 
 def _models(evidence: Evidence) -> str:

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from harness.report.table import Entry, Table
-from harness.report.words import written
+from harness.report.words import interval_legend, written
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from rich.table import Table as RichTable
     from rich.text import Text
 
+INTERVALS, SPREADS = "intervals", "standard deviations over runs"
+
+PARTS = ((INTERVALS, SPREADS), (INTERVALS,), ())
+"""What stands beside the numbers, from the widest table to the narrowest."""
+
 
 def terminal(table: Table, width: int = 100) -> RenderableType:
-    """A table to print with rich; drops the intervals when it would be wider than `width` columns with them."""
+    """A table to print with rich; leaves out spreads, then intervals, when it would be wider than `width` columns."""
     from rich.console import Console, Group
     from rich.text import Text
 
     measuring = Console(width=10_000)
-    full = _rich(table, intervals=True)
-    shown = full if measuring.measure(full).maximum <= width else _rich(table, intervals=False)
-    notes = [Text(note, style="dim") for note in table.notes]
-    return Group(Text(table.title, style="bold"), shown, *notes)
+    candidates = [_rich(table, parts) for parts in PARTS]
+    shown = next((i for i, drawn in enumerate(candidates) if measuring.measure(drawn).maximum <= width), len(PARTS) - 1)
+    left_out = [f"Left out here, for width: {' and '.join(PARTS[0][shown * -1 :])}."] if shown else []
+    legend = interval_legend([table]) if INTERVALS in PARTS[shown] else ""
+    notes = [Text(note, style="dim") for note in (*table.notes, legend, *left_out) if note]
+    return Group(Text(table.title, style="bold"), candidates[shown], *notes)
 
 
-def _rich(table: Table, intervals: bool) -> RichTable:
+def _rich(table: Table, parts: Sequence[str]) -> RichTable:
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -41,19 +49,20 @@ def _rich(table: Table, intervals: bool) -> RichTable:
             rich_table.add_section()
         same = [above[: i + 1] == row.header[: i + 1] for i in range(len(row.header))]
         headers = [Text(text, style="dim" if repeated else "") for text, repeated in zip(row.header, same, strict=True)]
-        rich_table.add_row(*headers, *(_text(entry, table.decimals, intervals) for entry in row.entries))
+        rich_table.add_row(*headers, *(_text(entry, table.decimals, parts) for entry in row.entries))
         above = row.header
     return rich_table
 
 
-def _text(entry: Entry, decimals: int, intervals: bool) -> Text:
+def _text(entry: Entry, decimals: int, shown: Sequence[str]) -> Text:
     from rich.text import Text
 
     parts = written(entry, decimals)
     if entry.estimate is None:
         return Text(parts.value, style="yellow" if entry.missing == "failed" else "dim")
     text = Text(parts.value, style="italic" if not entry.runs else "").append(parts.mark, style="yellow")
-    if intervals:
+    if INTERVALS in shown:
         text.append(f" ±{parts.half_width}", style="dim")
-        text.append(f" (s {parts.spread})" if parts.spread else "", style="dim")
+    if SPREADS in shown and parts.spread:
+        text.append(f" (s {parts.spread})", style="dim")
     return text

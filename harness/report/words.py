@@ -84,13 +84,11 @@ def title_of(metric: str, mode: str | None, cells: Cells) -> str:
 
 
 def interval_legend(tables: list[Table]) -> str:
-    """What the numbers behind ± are."""
-    metrics = {entry.metric for table in tables for entry in table.entries}
-    counts = sorted({entry.estimate.n for table in tables for entry in table.entries if entry.estimate})
-    rates, means = bool(metrics - MEANS.keys()), bool(metrics & MEANS.keys())
-    interval = "95% Wilson interval" if rates else "95% normal interval"
-    also = " (normal interval for means)" if rates and means else ""
-    return f"± is the half-width of the {interval}{also}; n = {count_words(counts)}." if counts else ""
+    """What the numbers behind ± are; empty when there are none."""
+    metrics = {entry.metric for table in tables for entry in table.entries if entry.estimate}
+    rates, means = metrics - MEANS.keys(), metrics & MEANS.keys()
+    also = " (of the normal interval for means)" if rates and means else ""
+    return f"± is the half-width of the 95% {'Wilson' if rates else 'normal'} interval{also}." if metrics else ""
 
 
 def count_words(counts: list[int]) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from harness.core.errors import HarnessError
 from harness.models.card import Recipe
 from harness.train.augment import random_crop, random_flip
+from harness.train.checkpoint import Epoch, Training, restore, save
 
 
 class Images(NamedTuple):
@@ -25,30 +25,6 @@ class Images(NamedTuple):
     """(N, C, H, W) uint8, or float32 in [0, 1]."""
     labels: Tensor
     """(N,) class numbers."""
-
-
-class Epoch(NamedTuple):
-    """What one pass over the training set measured."""
-
-    epoch: int
-    """Counted from 1."""
-    loss: float
-    """Mean training loss."""
-    train_accuracy: float
-    """Share of augmented training images classified correctly while training."""
-    test_accuracy: float
-    """Clean accuracy on the test set after the epoch."""
-    seconds: float
-    """Wall time, evaluation included."""
-
-
-@dataclass
-class Training:
-    """A network in training: everything a checkpoint must hold."""
-
-    network: nn.Module
-    optimizer: torch.optim.Optimizer
-    history: list[Epoch]
 
 
 def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
@@ -76,7 +52,9 @@ def start(network: nn.Module, recipe: Recipe) -> Training:
     matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     vectors = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return Training(network, torch.optim.SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0), [])
+    return Training(
+        network, torch.optim.SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0), []
+    )
 
 
 def train(
@@ -106,9 +84,9 @@ def train(
         after_step: called with the number of images of each step.
 
     Raises:
-        HarnessError: when the loss is not finite.
+        HarnessError: when the loss is not finite, or the checkpoint cannot be read.
     """
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(memory_format=torch.channels_last)
     training = start(network, recipe)
     if checkpoint and checkpoint.exists():
         restore(training, checkpoint)
@@ -130,7 +108,7 @@ def run_epoch(
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     device = data.pixels.device
     order = torch.randperm(len(data.labels), generator=generator).to(device)
-    batches = order.split(recipe.batch_size)
+    batches = torch.split(order, recipe.batch_size)
     training.network.train()
     losses, correct = torch.zeros((), device=device), torch.zeros((), device=device)
     for number, batch in enumerate(batches):
@@ -172,31 +150,12 @@ def diverged(epoch: int, recipe: Recipe) -> HarnessError:
 def accuracy_of(network: nn.Module, data: Images, batch_size: int = 500) -> float:
     """Share of images classified correctly in eval mode and float32."""
     network.eval()
-    pairs = zip(data.pixels.split(batch_size), data.labels.split(batch_size), strict=True)
-    correct = sum((network(as_float(pixels)).argmax(1) == labels).sum().item() for pixels, labels in pairs)
+    correct = 0
+    for rows in torch.split(torch.arange(len(data.labels), device=data.labels.device), batch_size):
+        correct += int((network(as_float(data.pixels[rows])).argmax(1) == data.labels[rows]).sum())
     return correct / len(data.labels)
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
     """The context of the forward pass."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")
-
-
-def save(training: Training, path: Path) -> None:
-    """Write a checkpoint under a temporary name, then rename it: a kill leaves the old one whole."""
-    state: dict[str, Any] = {
-        "network": training.network.state_dict(),
-        "optimizer": training.optimizer.state_dict(),
-        "history": [tuple(epoch) for epoch in training.history],
-    }
-    temporary = path.with_suffix(".tmp")
-    torch.save(state, temporary)
-    temporary.replace(path)
-
-
-def restore(training: Training, path: Path) -> None:
-    """Read a checkpoint back into a training."""
-    state = torch.load(path, weights_only=True)
-    training.network.load_state_dict(state["network"])
-    training.optimizer.load_state_dict(state["optimizer"])
-    training.history = [Epoch(*epoch) for epoch in state["history"]]

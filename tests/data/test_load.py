@@ -43,12 +43,12 @@ def test_resolved_arguments_hold_every_default() -> None:
         ("digit", {}, 'dataset "digit" is not registered'),
         ("digits", {"spilt": "test"}, "did you mean: split"),
         ("digits", {"spilt": "test"}, "its keys: split"),
-        ("digits", {"split": "val"}, "key split: input should be 'train' or 'test'"),
+        ("digits", {"split": "val"}, "split: input should be 'train' or 'test'"),
         ("folder", {}, 'dataset "folder" needs the key path'),
-        ("folder", {"path": "x", "size": 0}, "key size: input should be greater than or equal to 1"),
-        ("folder", {"path": "x", "channels": 2}, "key channels: input should be 1 or 3"),
-        ("parquet", {"path": 3}, r"key path: input should be a valid string \(given: 3\)"),
-        ("cifar10", {"download": "perhaps"}, "key download: input should be a valid boolean"),
+        ("folder", {"path": "x", "size": 0}, "size: input should be greater than or equal to 1"),
+        ("folder", {"path": "x", "channels": 2}, "channels: input should be 1 or 3"),
+        ("parquet", {"path": 3}, r"path: input should be a valid string \(given: 3\)"),
+        ("cifar10", {"download": "perhaps"}, "download: input should be a valid boolean"),
     ],
 )
 def test_mistakes_in_the_keys_are_errors_before_any_file_is_opened(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -55,7 +54,8 @@ class ResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) to logits (N, classes)."""
         out = self.blocks(F.relu(self.norm(self.conv(x))))
-        return torch.as_tensor(self.logits(out.mean(dim=(2, 3))))
+        logits: Tensor = self.logits(out.mean(dim=(2, 3)))
+        return logits
 
 
 def initialize(network: nn.Module, damp_residuals: bool) -> None:

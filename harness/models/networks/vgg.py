@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from harness.models.networks import NETWORKS
@@ -34,7 +33,8 @@ class VGG(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) to logits (N, classes)."""
-        return torch.as_tensor(self.logits(self.features(x).mean(dim=(2, 3))))
+        logits: Tensor = self.logits(self.features(x).mean(dim=(2, 3)))
+        return logits
 
 
 @NETWORKS.register("vgg6")

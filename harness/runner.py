@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,7 +14,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from harness.cells import write_cells
 from harness.core.errors import HarnessError
-from harness.executors.local import LocalExecutor, Outcome, todo
+from harness.executors.local import LocalExecutor
+from harness.executors.outcome import Outcome, todo
 from harness.plan import Options, Plan, make_plan
 from harness.report import Report, render
 from harness.store import Store
@@ -46,13 +48,13 @@ class Results:
 
 
 def run(
-    suite: str,
+    suite: str | Path,
     *,
     overrides: Sequence[str] = (),
     limit: int | None = None,
     seed: int | None = None,
     device: str = "auto",
-    store: str | None = None,
+    store: str | Path | None = None,
     download: bool = False,
     quiet: bool = True,
 ) -> Results:
@@ -69,6 +71,7 @@ def run(
         quiet: show no progress.
 
     Raises:
+        HarnessError: when there is no such file, device or store.
         Problems: with every mistake in the suite file, before anything is computed.
     """
     chosen = choose_device(device)
@@ -83,18 +86,23 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise HarnessError(f'--device {name}: write cpu, cuda, cuda:0, ... or auto') from None
+        raise HarnessError(f"--device {name}: write cpu, cuda, cuda:0, ... or auto") from None
     count = torch.cuda.device_count()
     if device.type not in ("cpu", "cuda") or (device.type == "cuda" and (device.index or 0) >= count):
-        raise HarnessError(f"--device {name}: this machine has {count} CUDA device{'' if count == 1 else 's'}; write cpu or auto")
+        devices = f"{count or 'no'} CUDA device{'' if count == 1 else 's'}"
+        raise HarnessError(f"--device {name}: this machine has {devices}; write cpu or auto")
     return device
 
 
 def execute(plan: Plan, store: Store, device: torch.device, console: Console) -> Results:
     """Compute what is missing, with progress over the whole suite when the console is a terminal."""
+    store.open()
     write_cells(store, plan.cells)
     work = todo(plan, store)
-    columns = (BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(), TextColumn("{task.description}"))
+    columns = (
+        BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+    )  # fmt: skip
     with Progress(*columns, console=console, disable=not (work and console.is_terminal)) as progress:
         task = progress.add_task("", total=sum(job.seconds for job, _ in work))
         executor = LocalExecutor(
@@ -112,8 +120,8 @@ def plan_summary(plan: Plan, store: Store) -> dict[str, Any]:
     missing = {job.cells[i].id for job, positions in work for i in positions}
     return {
         "suite": plan.suite.name,
-        "cells": len({cell.id for cell in plan.cells.cells}),
-        "stored": len({cell.id for cell in plan.cells.cells} - missing),
+        "cells": len(plan.cells.ids()),
+        "stored": len(plan.cells.ids() - missing),
         "missing": len(missing),
         "passes": sum(job.passes for job, _ in work),
         "seconds_at_most": round(sum(job.seconds for job, _ in work), 1),

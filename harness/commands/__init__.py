@@ -1,0 +1,163 @@
+"""What the commands do: one function each, called by `harness.cli`.
+
+What loads torch is imported inside the functions that need it, so that reports and listings start fast.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.table import Table
+
+from harness.cells import read_cells
+from harness.commands.console import duration, print_json, stderr, stdout
+from harness.commands.listing import list_
+from harness.core.errors import HarnessError
+from harness.report import FORMATS, Report, render, write
+from harness.report.terminal import terminal
+from harness.spec import load_suite
+from harness.store import Store
+
+__all__ = ["list_", "plan", "report", "run", "train"]
+
+REASONS_SHOWN = 3
+"""Failures that are printed in full."""
+
+SHORT_NAMES = {"md": "markdown", "tex": "latex"}
+"""Formats by what their files end with."""
+
+
+def run(
+    suite: str,
+    *,
+    limit: int | None,
+    seed: int | None,
+    overrides: Sequence[str],
+    store: str | None,
+    out: str | None,
+    device: str,
+    download: bool,
+    as_json: bool,
+) -> int:
+    """Run a suite, print and write its tables; returns the exit code."""
+    from harness.plan import Options, make_plan
+    from harness.runner import choose_device, execute
+
+    chosen, messages = choose_device(device), stderr()
+    plan = make_plan(suite, Options(tuple(overrides), limit, seed, download))
+    results = execute(plan, Store(store), chosen, messages)
+    made, outcome = results.report(), results.outcome
+    show(made, as_json)
+    directory = Path(out) if out else Path("reports") / plan.suite.name
+    write_files(made, directory)
+    messages.print(
+        f"{outcome.computed} cells computed in {outcome.seconds:.1f} s, "
+        f"{outcome.stored} found in {results.store.path}; tables written to {directory}/"
+    )
+    for reason in list(dict.fromkeys(outcome.failures.values()))[:REASONS_SHOWN]:
+        messages.print(f"failed: {reason}", style="red")
+    if outcome.failures:
+        messages.print(f"{len(outcome.failures)} cells failed; the same command tries them again.")
+    return outcome.exit_code
+
+
+def plan(
+    suite: str,
+    *,
+    resolved: bool,
+    limit: int | None,
+    seed: int | None,
+    overrides: Sequence[str],
+    store: str | None,
+    download: bool,
+    as_json: bool,
+) -> None:
+    """Print what a suite would run."""
+    from harness.plan import Options, make_plan
+    from harness.runner import plan_summary
+
+    made = make_plan(suite, Options(tuple(overrides), limit, seed, download))
+    summary = plan_summary(made, Store(store))
+    if as_json:
+        print_json(summary)
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    numbers = ("targets", "stored", "passes")
+    for heading in ("mode", "attack", "threat", "surrogate", *numbers, *(["arguments"] if resolved else [])):
+        table.add_column(heading, justify="right" if heading in numbers else "left")
+    for job in summary["jobs"]:
+        row = [job[key] for key in ("mode", "attack", "threat", "surrogate")]
+        counts = [str(len(job["targets"])), f"{job['stored']}/{len(job['targets'])}", f"{job['passes']:,}"]
+        arguments = ", ".join(f"{key}={value}" for key, value in job["arguments"].items())
+        table.add_row(*row, *counts, *([arguments] if resolved else []))
+    stdout().print(table)
+    stdout().print(
+        f"\n{summary['cells']} cells: {summary['stored']} stored, {summary['missing']} missing; "
+        f"at most {summary['passes']:,} forward-and-backward passes, about {duration(summary['seconds_at_most'])} "
+        "on this CPU if no sample stops early"
+    )
+
+
+def report(
+    suite: str,
+    *,
+    overrides: Sequence[str],
+    store: str | None,
+    out: str | None,
+    formats: str,
+    figures: bool,
+    as_json: bool,
+) -> int:
+    """Render a suite's tables from its last run; returns 1 when cells are missing."""
+    spec, records = load_suite(suite, overrides), Store(store)
+    chosen = [SHORT_NAMES.get(name.strip(), name.strip()) for name in formats.split(",") if name.strip()]
+    for name in chosen:
+        FORMATS.get(name)
+    cells = read_cells(records, spec.name)
+    made = render(spec, cells, records)
+    show(made, as_json)
+    files = write_files(made, Path(out) if out else Path("reports") / spec.name, chosen, figures=figures)
+    stderr().print(f"written: {', '.join(str(file) for file in files)}")
+    missing = cells.missing(records)
+    if missing:
+        stderr().print(f"{len(missing)} of {len(cells.cells)} cells have no record; run the suite to compute them.")
+    return int(bool(missing))
+
+
+def train(card: str, *, device: str, force: bool, as_json: bool) -> None:
+    """Train a card's model and print its result."""
+    from harness.runner import choose_device
+    from harness.train.run import train_card
+
+    result = train_card(card, device=str(choose_device(device)), quiet=as_json, force=force)
+    if as_json:
+        print_json(result)
+    else:
+        measured = f"on {result['test_data']} (n = {result['test_images']})"
+        stdout().print(f"clean accuracy {result['clean_accuracy']:.2%} {measured}")
+
+
+def show(made: Report, as_json: bool) -> None:
+    """Print a report's tables."""
+    if as_json:
+        texts = [FORMATS.get("json").text(table) for table in made.tables]
+        print_json({"suite": made.suite, "tables": [json.loads(text) for text in texts]})
+        return
+    console = stdout()
+    for table in made.tables:
+        console.print(terminal(table, console.width))
+        console.print()
+
+
+def write_files(
+    made: Report, directory: Path, formats: Sequence[str] | None = None, *, figures: bool = False
+) -> list[Path]:
+    """Write a report. Raises HarnessError when its directory cannot be written to."""
+    try:
+        return write(made, directory, formats, figures=figures)
+    except OSError as error:
+        raise HarnessError(
+            f"tables cannot be written to {directory}: {error.strerror}.\n     name another directory with --out"
+        ) from None

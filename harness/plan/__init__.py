@@ -1,0 +1,87 @@
+"""From a suite to jobs: every name resolved, every default filled in, every id derived.
+
+Planning loads models and data, asks each model about a few images, and collects every mistake; it attacks nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from harness.cells import Cells
+from harness.core.errors import Problems
+from harness.data import Dataset
+from harness.plan.attacks import plan_attacks, plan_threats
+from harness.plan.datasets import describe_dataset, plan_datasets
+from harness.plan.jobs import Job, JobMaker
+from harness.plan.mistakes import Mistakes
+from harness.plan.models import PlannedModel, open_model, plan_models
+from harness.plan.options import Options
+from harness.plan.sections import Section, plan_sections
+from harness.plan.tables import check_facets, check_tables
+from harness.spec import Reading, Suite, read_suite
+
+__all__ = ["Job", "Options", "Plan", "PlannedModel", "make_plan", "open_model"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run needs to know."""
+
+    suite: Suite
+    """What was asked for."""
+    path: str
+    """The suite's file."""
+    datasets: Mapping[str, Dataset]
+    """Images by label."""
+    models: Mapping[str, PlannedModel]
+    """Models by suite name."""
+    jobs: tuple[Job, ...]
+    """The work, clean predictions before the attacks on them."""
+    cells: Cells
+    """The points of the suite's matrix, as reports know them."""
+
+
+def make_plan(name: str | Path, options: Options = Options()) -> Plan:
+    """Plan a suite.
+
+    Raises:
+        HarnessError: when there is no such file, or it is not TOML.
+        Problems: with every mistake in the suite file.
+    """
+    reading = read_suite(name, options.overrides)
+    if options.seed is not None:
+        reading = replace(reading, suite=reading.suite.model_copy(update={"seeds": [options.seed]}))
+    mistakes = Mistakes(reading.problems)
+    datasets = plan_datasets(reading, options, mistakes)
+    threats = plan_threats(reading, mistakes)
+    models = plan_models(reading, list(datasets.values()), mistakes)
+    variants = plan_attacks(reading, threats, mistakes)
+    sections = plan_sections(reading, variants, threats, mistakes)
+    if not mistakes.only_in_tables:
+        check_facets(reading, mistakes)
+        raise Problems(reading.path, mistakes.found)
+    plan = assemble(reading, datasets, models, sections)
+    check_tables(reading, plan.cells, mistakes)
+    if mistakes.found:
+        raise Problems(reading.path, mistakes.found)
+    return plan
+
+
+def assemble(
+    reading: Reading, datasets: Mapping[str, Dataset], models: Mapping[str, PlannedModel], sections: list[Section]
+) -> Plan:
+    """The plan of a suite without mistakes."""
+    suite = reading.suite
+    jobs = tuple(job for label, data in datasets.items() for job in JobMaker(suite, label, data, models).jobs(sections))
+    cells = Cells(
+        suite=suite.name,
+        models=[model.entry for model in models.values()],
+        datasets=[
+            describe_dataset(label, data, spec)
+            for (label, data), spec in zip(datasets.items(), suite.datasets, strict=True)
+        ],
+        cells=[cell for job in jobs for cell in job.cells],
+    )
+    return Plan(suite, reading.path, datasets, models, jobs, cells)

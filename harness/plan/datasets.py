@@ -1,0 +1,60 @@
+"""The data sets of a suite, loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from harness.cells import DatasetEntry
+from harness.core.registry import parameters_of
+from harness.core.validation import check_value
+from harness.data import DATASETS, Dataset
+from harness.data.load import load_dataset, resolve_arguments
+from harness.plan.mistakes import Mistakes
+from harness.plan.options import Options
+from harness.spec import DatasetSpec, Reading
+
+
+def plan_datasets(reading: Reading, options: Options, mistakes: Mistakes) -> dict[str, Dataset]:
+    """The suite's data sets by label."""
+    datasets: dict[str, Dataset] = {}
+    for position, spec in enumerate(reading.suite.datasets):
+        where = reading.place("datasets", position)
+        if ("datasets", position) in reading.unread or not check_keys(spec, where, mistakes):
+            continue
+        dataset = mistakes.attempt(where, loader(spec, options))
+        if dataset is None:
+            continue
+        if dataset.name in datasets:
+            mistakes.add(where, f'two data sets are called "{dataset.name}"; give one a label')
+        datasets[dataset.name] = dataset
+    return datasets
+
+
+def check_keys(spec: DatasetSpec, where: str, mistakes: Mistakes) -> bool:
+    """Note every wrong key of a `[dataset]` table, not only the first; whether there is none."""
+    if mistakes.attempt(f"{where}.id", lambda: DATASETS.get(spec.id)) is None:
+        return False
+    parameters, before = parameters_of(DATASETS.get(spec.id)), len(mistakes.found)
+    for key, value in spec.arguments.items():
+        if key in parameters:
+            mistakes.attempt(where, lambda key=key, value=value: check_value(parameters[key], value), joint=".")  # type: ignore[misc]
+        else:
+            mistakes.attempt(where, lambda key=key, value=value: resolve_arguments(spec.id, {key: value}))  # type: ignore[misc]
+    return len(mistakes.found) == before
+
+
+def loader(spec: DatasetSpec, options: Options) -> Callable[[], Dataset]:
+    """What loads the images of a `[dataset]` table; raises HarnessError when they are not there."""
+    arguments: dict[str, Any] = spec.arguments
+    if options.download and "download" in parameters_of(DATASETS.get(spec.id)):
+        arguments["download"] = True
+    return lambda: load_dataset(spec.id, arguments, spec.samples, spec.indices, spec.label, options.limit)
+
+
+def describe_dataset(label: str, dataset: Dataset, spec: DatasetSpec) -> DatasetEntry:
+    """What reports say about a data set."""
+    selection = {"balanced": "class-balanced", "first": "first"}.get(str(spec.indices), "listed")
+    return DatasetEntry(
+        label=label, samples=len(dataset.labels), selection=selection, fingerprint=dataset.fingerprint, keep=spec.keep
+    )

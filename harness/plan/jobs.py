@@ -1,0 +1,112 @@
+"""Jobs: work that one process does in one go, and the questions that it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from harness.cells import Cell
+from harness.data import Dataset
+from harness.job import CraftJob
+from harness.plan.attacks import Crafting
+from harness.plan.models import PlannedModel
+from harness.plan.sections import Section
+from harness.spec import Suite
+from harness.store import Question
+
+PASS_FACTOR = 3.0
+"""Cost of a forward-and-backward pass in forward passes."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """Clean predictions of a model, or crafting on it for some targets."""
+
+    dataset: str
+    """The data set's label."""
+    surrogate: str
+    """Suite name of the model that crafts, or that predicts."""
+    cells: tuple[Cell, ...]
+    """What it answers."""
+    questions: tuple[Question, ...]
+    """The cells' questions, in their order."""
+    craft: CraftJob | None
+    """What to craft; None for clean predictions."""
+    seconds: float
+    """Estimated time when no sample stops early."""
+    passes: int
+    """Forward-and-backward passes when no sample stops early."""
+
+
+@dataclass(frozen=True)
+class JobMaker:
+    """Makes the jobs of a suite on one data set."""
+
+    suite: Suite
+    label: str
+    """The data set's."""
+    data: Dataset
+    models: Mapping[str, PlannedModel]
+
+    def jobs(self, sections: Sequence[Section]) -> Iterator[Job]:
+        """Clean predictions of every model that takes part, then one job per crafting."""
+        taking_part = {name for section in sections for name in (*section.surrogates, *section.targets)}
+        for name in self.models:
+            if name in taking_part:
+                yield self.clean(name)
+        for section in sections:
+            for seed in self.suite.seeds:
+                for crafting in section.craftings:
+                    for surrogate in section.surrogates:
+                        yield self.craft(section, crafting, surrogate, seed)
+
+    def clean(self, name: str) -> Job:
+        """The clean predictions of a model."""
+        model = self.models[name]
+        fingerprint = model.entry.description.fingerprint
+        question = Question(mode="clean", target=fingerprint, surrogate=fingerprint, dataset=self.data.fingerprint)
+        cell = Cell(
+            id=question.id, mode="clean", attack="Clean", threat="", norm="", epsilon=0.0, dataset=self.label,
+            seed=self.suite.seeds[0], surrogate=name, target=name,
+        )  # fmt: skip
+        return Job(self.label, name, (cell,), (question,), None, len(self.data.labels) * model.seconds_per_image, 0)
+
+    def craft(self, section: Section, crafting: Crafting, surrogate: str, seed: int) -> Job:
+        """One crafting, and its judging on every target."""
+        whitebox = section.mode == "whitebox"
+        targets = [surrogate] if whitebox else section.targets
+        questions = tuple(self._question(section, crafting, surrogate, target, seed) for target in targets)
+        threat, passes = crafting.threat, crafting.attack.attack.cost() * len(self.data.labels)
+        cells = tuple(
+            self._cell(crafting, question, surrogate, target)
+            for question, target in zip(questions, targets, strict=True)
+        )
+        judging = sum(self.models[target].seconds_per_image for target in targets) * len(self.data.labels)
+        seconds = passes * PASS_FACTOR * self.models[surrogate].seconds_per_image + judging
+        craft = CraftJob(crafting.attack, threat, seed, self.models[surrogate].classes, whitebox)
+        return Job(self.label, surrogate, cells, questions, craft, seconds, passes)
+
+    def _cell(self, crafting: Crafting, question: Question, surrogate: str, target: str) -> Cell:
+        threat = crafting.threat
+        return Cell(
+            id=question.id, mode=question.mode, attack=crafting.label, threat=threat.label, norm=threat.norm,
+            epsilon=threat.epsilon, dataset=self.label, seed=question.seed, surrogate=surrogate, target=target,
+        )  # fmt: skip
+
+    def _question(self, section: Section, crafting: Crafting, surrogate: str, target: str, seed: int) -> Question:
+        attack, threat = crafting.attack, crafting.threat
+        # A batch shapes the results of some attacks; then its size is part of the question.
+        batch = {"batch_size": self.suite.batch_size} if attack.attack.batch_dependent else {}
+        return Question(
+            mode=section.mode,
+            target=self.models[target].entry.description.fingerprint,
+            surrogate=self.models[surrogate].entry.description.fingerprint,
+            dataset=self.data.fingerprint,
+            attack=attack.name,
+            arguments={**attack.arguments, **batch},
+            attack_version=attack.attack.version,
+            norm=threat.norm,
+            epsilon=threat.epsilon,
+            goal=threat.goal,
+            seed=seed,
+        )

@@ -1,0 +1,42 @@
+"""Mistakes of a suite, gathered so that one run reports all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from harness.core.errors import HarnessError
+
+T = TypeVar("T")
+
+
+class Mistakes:
+    """Mistakes with their places in the suite file, each told once."""
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        """`known` are the mistakes found while reading."""
+        self.found = list(known)
+
+    def add(self, where: str, message: object) -> None:
+        """Note a mistake."""
+        self._note(f"{where}: {message}")
+
+    def attempt(self, where: str, action: Callable[[], T], joint: str = ": ") -> T | None:
+        """The action's result; None, and the mistake noted, when it raises a HarnessError.
+
+        `joint` stands between the place and the message: "." when the message begins with a key below the place.
+        """
+        try:
+            return action()
+        except HarnessError as error:
+            self._note(f"{where}{joint}{error}")
+            return None
+
+    @property
+    def only_in_tables(self) -> bool:
+        """Whether nothing but tables is wrong, so that all cells are known."""
+        return all(mistake.startswith("tables[") for mistake in self.found)
+
+    def _note(self, mistake: str) -> None:
+        if mistake not in self.found:
+            self.found.append(mistake)

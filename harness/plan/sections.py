@@ -1,0 +1,114 @@
+"""`[whitebox]` and `[transfer]`: what runs on what, every name and pattern resolved."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+from typing import Literal, NamedTuple
+
+from harness.core.errors import did_you_mean
+from harness.plan.attacks import Crafting, Threats, Variant, label_of, under_threats
+from harness.plan.mistakes import Mistakes
+from harness.spec import Reading
+
+
+class Section(NamedTuple):
+    """The white-box or the transfer part."""
+
+    mode: Literal["whitebox", "transfer"]
+    """Which."""
+    surrogates: list[str]
+    """Suite names of the models that craft."""
+    targets: list[str]
+    """Suite names of the models that are judged; in the white-box part each surrogate judges itself alone."""
+    craftings: list[Crafting]
+    """The attacks, each under each of its threat models."""
+
+
+class Selector(NamedTuple):
+    """Looks up names and patterns of the sections."""
+
+    reading: Reading
+    mistakes: Mistakes
+
+    def choose(
+        self, kind: str, where: str, wanted: Sequence[str], known: Iterable[str], also: Iterable[str] = ()
+    ) -> set[str]:
+        """The known names, and those that are `also` understood, that match a wanted one."""
+        names = {*known, *also}
+        for pattern in wanted:
+            if not fnmatch.filter(names, pattern) and names and kind not in self.reading.nameless:
+                self.mistakes.add(where, f'nothing is called "{pattern}".\n     {did_you_mean(pattern, known)}')
+        return {name for pattern in wanted for name in fnmatch.filter(names, pattern)}
+
+    def models(self, where: str, wanted: Sequence[str]) -> list[str]:
+        """Suite names of models, in the order of the file: by name, pattern, or filter such as "facts.bn=N"."""
+        specs = self.reading.suite.models
+        filters = [pattern for pattern in wanted if "=" in pattern]
+        names = [pattern for pattern in wanted if "=" not in pattern]
+        chosen = self.choose("models", where, names, {spec.name for spec in specs})
+        for text in filters:
+            chosen |= self._with_fact(where, text)
+        return list(dict.fromkeys(spec.name for spec in specs if spec.name in chosen))
+
+    def _with_fact(self, where: str, text: str) -> set[str]:
+        """Names of the models with a fact, asked for as "facts.bn=N"."""
+        key, _, value = (part.strip() for part in text.partition("="))
+        specs, fact = self.reading.suite.models, key.removeprefix("facts.")
+        facts = sorted({f"facts.{known}" for spec in specs for known in spec.facts})
+        found = {spec.name for spec in specs if fact in spec.facts and _text(spec.facts[fact]) == value}
+        if not found and self.reading.facts_known:
+            if key not in facts:
+                self.mistakes.add(where, f"no model has {key}.\n     {did_you_mean(key, facts)}")
+            else:
+                values = {_text(spec.facts[fact]) for spec in specs if fact in spec.facts}
+                self.mistakes.add(where, f'no model has {key} = "{value}".\n     {did_you_mean(value, values)}')
+        return found
+
+    def variants(self, where: str, wanted: Sequence[str], variants: Sequence[Variant]) -> list[Variant]:
+        """Attacks by registered name or label; a label without its swept arguments means the whole sweep."""
+        specs = self.reading.suite.attacks
+        # Entries with a mistake have no variants, but their names are no mistake.
+        known = {name for spec in specs for name in (spec.name, spec.label) if name}
+        labels = {label_of(spec) for spec in specs} | {variant.label for variant in variants}
+        chosen = self.choose("attacks", where, wanted, known, labels)
+        if not specs:
+            self.mistakes.add(where, "there is no attack; add [[attacks]], one per attack")
+        return [v for v in variants if chosen & {v.label, v.spec.name, label_of(v.spec)}]
+
+
+def plan_sections(reading: Reading, variants: Sequence[Variant], threats: Threats, mistakes: Mistakes) -> list[Section]:
+    """The suite's sections."""
+    suite, select = reading.suite, Selector(reading, mistakes)
+    sections: list[Section] = []
+    if suite.whitebox:
+        models = select.models("whitebox.models", suite.whitebox.models)
+        sections.append(Section("whitebox", models, models, craftings("whitebox", select, variants, threats)))
+    if suite.transfer:
+        surrogates = select.models("transfer.surrogates", suite.transfer.surrogates)
+        targets = select.models("transfer.targets", suite.transfer.targets)
+        sections.append(Section("transfer", surrogates, targets, craftings("transfer", select, variants, threats)))
+    if not sections:
+        mistakes.add("suite", "nothing says what runs on what; add [whitebox] or [transfer]")
+    return sections
+
+
+def craftings(
+    mode: Literal["whitebox", "transfer"], select: Selector, variants: Sequence[Variant], threats: Threats
+) -> list[Crafting]:
+    """The attacks of a section, each under each of its threat models."""
+    reading, mistakes = select.reading, select.mistakes
+    section = getattr(reading.suite, mode)
+    before = len(mistakes.found)
+    chosen = select.variants(f"{mode}.attacks", section.attacks, variants)
+    names = select.choose("threats", f"{mode}.threats", section.threats, threats)
+    offered = {name: models for name, models in threats.items() if name in names}
+    unread = any(kind == "threats" for kind, _ in reading.unread)
+    found = [crafting for variant in chosen for crafting in under_threats(variant, offered, unread, mistakes)]
+    if chosen and not found and not unread and len(mistakes.found) == before:
+        mistakes.add(f"{mode}.threats", "none of its attacks runs under any of its threat models")
+    return found
+
+
+def _text(fact: str | float | bool) -> str:
+    return str(fact).lower() if isinstance(fact, bool) else str(fact)

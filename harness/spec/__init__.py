@@ -1,0 +1,19 @@
+"""What a suite file may say: frozen, validated objects; unknown keys are errors.
+
+`load_suite` gives the suite or an error that lists every mistake in the file. `read_suite` gives what could be read
+and the mistakes beside it, so that the plan can look for more and all are reported together. Names of models, attacks
+and data sets are looked up later, by the plan.
+"""
+
+from __future__ import annotations
+
+from harness.spec.files import find_suite, read_toml, shipped_suites
+from harness.spec.parts import AttackSpec, DatasetSpec, ModelSpec, ThreatSpec, TransferSpec, WhiteboxSpec
+from harness.spec.reading import Reading, load_suite, read_suite
+from harness.spec.suite import Suite
+from harness.spec.tables import Denominator, TableSpec, Value
+
+__all__ = [
+    "AttackSpec", "DatasetSpec", "Denominator", "ModelSpec", "Reading", "Suite", "TableSpec", "ThreatSpec",
+    "TransferSpec", "Value", "WhiteboxSpec", "find_suite", "load_suite", "read_suite", "read_toml", "shipped_suites",
+]  # fmt: skip

@@ -1,0 +1,146 @@
+"""The parts of a suite file: data sets, threat models, models, attacks, and what runs on what."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from harness.core.numbers import Number
+from harness.core.threat import Goal, Norm, ThreatModel
+
+T = TypeVar("T")
+
+
+def _as_list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def distinct(values: list[T]) -> list[T]:
+    """The values. Raises ValueError when one is given twice: its cells would be one cell."""
+    for position, value in enumerate(values):
+        if value in values[:position]:
+            raise ValueError(f"{value} is given twice")
+    return values
+
+
+def _budgets(values: list[float]) -> list[float]:
+    for value in values:
+        if value <= 0:
+            raise ValueError(f"{value:g} must be greater than 0")
+    return distinct(values)
+
+
+class Strict(BaseModel):
+    """A table of a suite file: unknown keys are mistakes, and so are values that only look right ("10" for 10)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class DatasetSpec(BaseModel):
+    """`[dataset]`: which images. Further keys (split, root, path, ...) go to the data set's loader."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    id: str
+    """Registered name: digits, cifar10, parquet, folder, ..."""
+    samples: int | None = Field(None, ge=1)
+    """How many images; default all."""
+    indices: Literal["balanced", "first"] | list[int] = "balanced"
+    """balanced: equally many per class; first: the first ones; or the indices themselves."""
+    keep: Literal["all", "surrogate-correct", "all-correct"] = "all"
+    """Which images tables count: all; those that the surrogate gets right; those that every model gets right."""
+    label: str | None = None
+    """How reports name the data."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keys for the loader."""
+        return dict(self.model_extra or {})
+
+
+class ThreatSpec(Strict):
+    """`[threat]`: what an attack may change. A list of budgets sweeps."""
+
+    name: str | None = None
+    """How attacks and sections refer to it; default the norm."""
+    norm: Norm
+    """linf or l2."""
+    epsilon: Annotated[list[Number], Field(min_length=1), BeforeValidator(_as_list), AfterValidator(_budgets)]
+    """Budget on the [0, 1] pixel scale."""
+    goal: Goal = "untargeted"
+    """untargeted; next: true class + 1; random: a wrong class drawn per image."""
+
+    @property
+    def models(self) -> list[ThreatModel]:
+        """One threat model per budget."""
+        return [ThreatModel(self.norm, epsilon, self.goal) for epsilon in self.epsilon]
+
+
+class ModelSpec(Strict):
+    """`[[models]]`: one network."""
+
+    name: str
+    """How this file refers to it; unique."""
+    id: str
+    """What to load: zoo:NAME, torchvision:NAME@WEIGHTS, timm:ARCH.TAG, file:PATH, python:MODULE:FACTORY."""
+    label: str | None = None
+    """How tables print it; default the name."""
+    facts: dict[str, str | int | float | bool] = {}
+    """Free columns for tables, such as bn = "N"."""
+    architecture: str | None = None
+    """For file: the network that the weights belong to."""
+    arguments: dict[str, Any] = {}
+    """For file: and python: keyword arguments of the network or factory."""
+    mean: list[float] | None = None
+    """Standardization inside the model, per channel; default what the source knows."""
+    std: list[float] | None = None
+    """Standardization inside the model, per channel; default what the source knows."""
+
+
+class AttackSpec(BaseModel):
+    """`[[attacks]]`: one attack. Further keys are the attack's own arguments; a list sweeps."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
+
+    name: str
+    """Registered name, such as mi-fgsm or torchattacks:PGD."""
+    label: str | None = None
+    """How tables print it; default the name in capitals."""
+    preset: str | None = None
+    """A named set of arguments where the field disagrees, such as "torchattacks"; single keys override it."""
+    threats: list[str] | None = None
+    """Names of the threat models it runs under; default all whose norm it supports."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The attack's own keys, as given."""
+        return dict(self.model_extra or {})
+
+
+Selection = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)]
+"""Names, patterns such as "resnet*", or (for models) filters such as "facts.bn=N"."""
+
+
+class WhiteboxSpec(Strict):
+    """`[whitebox]`: every model attacked with its own gradients."""
+
+    models: Selection = ["*"]
+    """Which models; default all."""
+    attacks: Selection = ["*"]
+    """Which attacks, by name or label; default all."""
+    threats: Selection = ["*"]
+    """Which threat models; default all."""
+
+
+class TransferSpec(Strict):
+    """`[transfer]`: crafted on surrogates, judged on targets, all steps run."""
+
+    surrogates: Selection = ["*"]
+    """Which models craft."""
+    targets: Selection = ["*"]
+    """Which models are judged."""
+    attacks: Selection = ["*"]
+    """Which attacks, by name or label; default all."""
+    threats: Selection = ["*"]
+    """Which threat models; default all."""

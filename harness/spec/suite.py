@@ -1,0 +1,73 @@
+"""A whole suite file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, model_validator
+
+from harness.spec.parts import (
+    AttackSpec,
+    DatasetSpec,
+    ModelSpec,
+    Strict,
+    ThreatSpec,
+    TransferSpec,
+    WhiteboxSpec,
+    distinct,
+)
+from harness.spec.tables import TableSpec
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+SINGULAR = {"dataset": "datasets", "threat": "threats"}
+"""A table that stands for a list of one, and that list."""
+
+
+def _file_safe(name: str) -> str:
+    if not NAME.fullmatch(name):
+        raise ValueError("write letters, digits, dots, hyphens and underscores only, beginning with a letter or digit")
+    return name
+
+
+class Suite(Strict):
+    """A whole experiment."""
+
+    name: Annotated[str, AfterValidator(_file_safe)]
+    """File-safe name; tables go to reports/<name>/."""
+    title: str | None = None
+    """Heading of the report."""
+    paper: str | None = None
+    """The printed table that this suite reproduces, such as "benz2021/3"."""
+    notes: str | None = None
+    """A paragraph printed below the tables."""
+    seeds: Annotated[list[int], AfterValidator(distinct)] = Field([0], min_length=1)
+    """Every cell runs once per seed."""
+    batch_size: int = Field(128, ge=1)
+    """Images on the device at once; never changes a result."""
+    datasets: list[DatasetSpec] = Field(min_length=1)
+    """Data sets ([dataset] or [[datasets]])."""
+    threats: list[ThreatSpec] = Field(min_length=1)
+    """Threat models ([threat] or [[threats]])."""
+    models: list[ModelSpec] = Field(min_length=1)
+    """Networks."""
+    attacks: list[AttackSpec] = []
+    """Attacks."""
+    whitebox: WhiteboxSpec | None = None
+    """The white-box part."""
+    transfer: TransferSpec | None = None
+    """The transfer part."""
+    tables: list[TableSpec] = []
+    """Tables of the report."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _singular_is_a_list_of_one(cls, data: Any) -> Any:
+        return plural(data) if isinstance(data, dict) else data
+
+
+def plural(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """The file's tables with `[dataset]` and `[threat]` as lists of one."""
+    return {SINGULAR.get(key, key): [value] if key in SINGULAR else value for key, value in raw.items()}

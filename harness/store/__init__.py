@@ -1,0 +1,142 @@
+"""The store: a content-addressed folder of records, shared by all suites.
+
+    <store>/records/<first two of id>/<id>/record.json        the question, where it came from, aggregate values
+                                           outcomes.parquet   what happened to every sample
+    <store>/partial/<id>/<number>.parquet                     finished batches of an unfinished cell
+    <store>/failures/<id>.txt                                 why a cell has no record; retried by the next run
+
+Every file is written under a temporary name and renamed, so that a kill leaves whole files only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from pydantic import ValidationError
+
+from harness.core.errors import HarnessError, in_one_line
+from harness.store.files import write_parquet, write_text
+from harness.store.record import OUTCOME_COLUMNS, SCHEMA_VERSION, ModelDescription, Question, Record
+
+__all__ = ["OUTCOME_COLUMNS", "SCHEMA_VERSION", "ModelDescription", "Question", "Record", "Store"]
+
+
+class Store:
+    """A folder of records."""
+
+    def __init__(self, path: str | Path | None = None) -> None:
+        """`path`: default HARNESS_STORE, else `.harness`."""
+        self.path = Path(path or os.environ.get("HARNESS_STORE") or ".harness")
+
+    def __contains__(self, id: object) -> bool:
+        """Whether the cell is finished."""
+        return (self._folder(str(id)) / "record.json").exists()
+
+    def open(self) -> None:
+        """Make the folder. Raises HarnessError when nothing can be written there."""
+        advice = "name another folder with --store or HARNESS_STORE"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise HarnessError(f"the store {self.path} cannot be made: {error.strerror}.\n     {advice}") from None
+        if not os.access(self.path, os.W_OK):
+            raise HarnessError(f"the store {self.path} cannot be written to.\n     {advice}")
+
+    def read(self, id: str) -> Record:
+        """A finished cell's record. Raises HarnessError when it is missing, damaged or of another schema."""
+        path = self._folder(id) / "record.json"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            version = content.get("schema_version") if isinstance(content, dict) else None
+            if version in (None, SCHEMA_VERSION):
+                return Record.model_validate(content)
+        except (OSError, ValueError, ValidationError) as error:
+            raise damaged(path, error) from None
+        raise HarnessError(f"record {path} has schema {version}, this version of harness reads {SCHEMA_VERSION}")
+
+    def outcomes(self, id: str) -> pd.DataFrame:
+        """A finished cell's samples in ascending order of index; columns as in `OUTCOME_COLUMNS`.
+
+        Raises:
+            HarnessError: when they are missing or damaged.
+        """
+        path = self._folder(id) / "outcomes.parquet"
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError) as error:  # pyarrow's errors are among these
+            raise damaged(path, error) from None
+
+    def write(self, record: Record, outcomes: pd.DataFrame) -> None:
+        """File a finished cell and drop its partial batches and old failure."""
+        folder = self._folder(record.id)
+        # Outside `records`, so that what a kill leaves behind is never taken for a record.
+        temporary = self.path / "temporary" / f"{record.id}.{os.getpid()}"
+        shutil.rmtree(temporary, ignore_errors=True)
+        write_parquet(temporary / "outcomes.parquet", outcomes.sort_values("index", ignore_index=True))
+        write_text(temporary / "record.json", record.model_dump_json(indent=1) + "\n")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary.replace(folder)
+        self.discard(record.id)
+        self._failure(record.id).unlink(missing_ok=True)
+
+    def partial(self, id: str) -> pd.DataFrame | None:
+        """The finished batches of an unfinished cell; None when there are none.
+
+        A batch that cannot be read is deleted: it is computed again, as if it had not been finished.
+        """
+        batches = list(self._readable_batches(id))
+        return pd.concat(batches, ignore_index=True) if batches else None
+
+    def append(self, id: str, outcomes: pd.DataFrame) -> None:
+        """Keep finished batches of an unfinished cell."""
+        numbers = [int(file.stem) for file in self._partial(id).glob("*.parquet")]
+        write_parquet(self._partial(id) / f"{max(numbers, default=-1) + 1:06d}.parquet", outcomes)
+
+    def discard(self, id: str) -> None:
+        """Drop the finished batches of a cell."""
+        shutil.rmtree(self._partial(id), ignore_errors=True)
+
+    def fail(self, id: str, reason: str) -> None:
+        """Remember why a cell has no record."""
+        write_text(self._failure(id), reason + "\n")
+
+    def failure(self, id: str) -> str | None:
+        """Why a cell has no record, if it was tried and failed."""
+        path = self._failure(id)
+        return path.read_text(encoding="utf-8").strip() if path.exists() else None
+
+    def records(self) -> list[Record]:
+        """Every finished record."""
+        return [self.read(path.parent.name) for path in sorted(self.path.glob("records/*/*/record.json"))]
+
+    def _readable_batches(self, id: str) -> Iterator[pd.DataFrame]:
+        for file in sorted(self._partial(id).glob("*.parquet")):
+            try:
+                batch = pd.read_parquet(file)
+            except (OSError, ValueError):
+                file.unlink()
+                continue
+            yield batch
+
+    def _folder(self, id: str) -> Path:
+        return self.path / "records" / id[:2] / id
+
+    def _partial(self, id: str) -> Path:
+        return self.path / "partial" / id
+
+    def _failure(self, id: str) -> Path:
+        return self.path / "failures" / f"{id}.txt"
+
+
+def damaged(path: Path, error: Exception) -> HarnessError:
+    """What to do about a file of a record that cannot be read."""
+    return HarnessError(
+        f"{path} cannot be read: {in_one_line(error)}.\n"
+        f"     to have the cell computed again, delete the folder {path.parent}"
+    )

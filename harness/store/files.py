@@ -1,0 +1,30 @@
+"""Whole files or none: written under a temporary name, then renamed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from harness.store.record import OUTCOME_COLUMNS
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file; its folder is made if it is not there."""
+    temporary = _temporary(path)
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_parquet(path: Path, outcomes: pd.DataFrame) -> None:
+    """Write outcomes with the columns and types of `OUTCOME_COLUMNS`; the folder is made if it is not there."""
+    temporary = _temporary(path)
+    outcomes.astype(OUTCOME_COLUMNS)[list(OUTCOME_COLUMNS)].to_parquet(temporary, index=False)
+    temporary.replace(path)
+
+
+def _temporary(path: Path) -> Path:
+    """A name beside the file that no reader looks for and no other process uses."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -1,0 +1,210 @@
+"""The fence around torchattacks: what goes in comes out as it was."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from harness.attacks import Crafted, Samples, Setting
+from harness.attacks.from_torchattacks import OTHER_NORMS, Steady, factory_of
+from harness.attacks.resolve import resolve, sweep
+from harness.core.balls import ball_of
+from harness.core.errors import HarnessError
+from harness.core.registry import parameters_of
+from harness.core.threat import Goal, Norm, ThreatModel
+
+Craft = Callable[..., Crafted]
+
+EPSILONS: dict[Norm, float] = {"linf": 6 / 255, "l2": 0.75}
+
+FEW_STEPS: dict[str, dict[str, Any]] = {
+    "FGSM": {},
+    "PGD": {"steps": 3},
+    "MIFGSM": {"steps": 3},
+    "PGDL2": {"steps": 3},
+    "CW": {"steps": 20, "lr": 0.1},
+    "DeepFool": {"steps": 10},
+    "Square": {"n_queries": 200},
+    "APGD": {"steps": 4},
+    "FAB": {"steps": 4},
+    "PIFGSM": {"num_iter_set": 3},
+    "SPSA": {"nb_sample": 4},
+    "AutoAttack": {"version": "rand", "n_classes": 5},
+}
+RANDOM = ["PGD", "PGDL2", "APGD", "Square", "SPSA", "AutoAttack"]
+
+CASES = [(name, norm) for name in FEW_STEPS for norm in EPSILONS if norm in factory_of(name)().norms]
+
+
+def run(
+    name: str, norm: Norm, network: nn.Module, samples: Samples, craft: Craft, goal: Goal = "untargeted", **setting: Any
+) -> Crafted:
+    threat = ThreatModel(norm, EPSILONS[norm], goal)
+    (arguments,) = sweep(f"torchattacks:{name}", None, FEW_STEPS[name])
+    attack = resolve(f"torchattacks:{name}", arguments, threat, {}).attack
+    return craft(attack, network, samples, Setting(threat, **setting))
+
+
+@pytest.mark.parametrize(("name", "norm"), CASES)
+def test_images_keep_to_the_threat_model(
+    name: str, norm: Norm, network: nn.Module, samples: Samples, craft: Craft
+) -> None:
+    adversarial = run(name, norm, network, samples, craft).adversarial
+    ball = ball_of(ThreatModel(norm, EPSILONS[norm]))
+    assert 0 <= adversarial.min() <= adversarial.max() <= 1
+    assert ball.distance(samples.images, adversarial).max() <= ball.epsilon * (1 + 1e-6) + 2**-24
+    assert not torch.equal(adversarial, samples.images)
+
+
+@pytest.mark.parametrize(("name", "norm"), CASES)
+def test_results_repeat_with_the_seed_and_change_with_it_where_the_attack_is_random(
+    name: str, norm: Norm, network: nn.Module, samples: Samples, craft: Craft
+) -> None:
+    first = run(name, norm, network, samples, craft, seed=1).adversarial
+    torch.manual_seed(99)
+    assert torch.equal(run(name, norm, network, samples, craft, seed=1).adversarial, first)
+    if name in RANDOM:
+        assert not torch.equal(run(name, norm, network, samples, craft, seed=2).adversarial, first)
+
+
+class TrainingWithFrozenNorm(nn.Module):
+    """In train mode as a whole, with one BatchNorm in train mode, another frozen, and dropout switched off."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, 4, 3)
+        self.live, self.frozen = nn.BatchNorm2d(4), nn.BatchNorm2d(4)
+        self.dropout = nn.Dropout(0.5)
+        self.last = nn.Linear(4, 5)
+        self.train()
+        self.frozen.eval()
+        self.dropout.eval()
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.frozen(torch.tanh(self.live(self.first(images))))
+        logits: Tensor = self.last(self.dropout(features.mean((2, 3))))
+        return logits
+
+
+@pytest.mark.parametrize(("name", "norm"), CASES)
+def test_the_model_and_every_generator_are_left_as_they_were(
+    name: str, norm: Norm, samples: Samples, craft: Craft
+) -> None:
+    torch.manual_seed(5)
+    model = TrainingWithFrozenNorm()
+    model.first.weight.requires_grad_(False)
+    model.last.weight.grad = torch.ones_like(model.last.weight)
+    flags = {path: part.training for path, part in model.named_modules()}
+    state = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    generators = torch.random.get_rng_state(), random.getstate(), repr(np.random.get_state())  # noqa: NPY002
+    run(name, norm, model, samples, craft)
+    assert {path: part.training for path, part in model.named_modules()} == flags
+    assert model.state_dict().keys() == state.keys()
+    for key, tensor in model.state_dict().items():
+        assert torch.equal(tensor, state[key]), key
+    assert [p.requires_grad for p in model.parameters()] == [False, *[True] * 7]
+    assert [key for key, p in model.named_parameters() if p.grad is not None] == ["last.weight"]
+    assert torch.equal(torch.random.get_rng_state(), generators[0])
+    assert (random.getstate(), repr(np.random.get_state())) == generators[1:]  # noqa: NPY002
+
+
+def test_layers_keep_their_modes_while_the_attack_runs(samples: Samples, craft: Craft) -> None:
+    model = TrainingWithFrozenNorm()
+    seen: list[tuple[bool, bool, bool]] = []
+    model.register_forward_pre_hook(
+        lambda module, _: seen.append((model.live.training, model.frozen.training, model.dropout.training))
+    )
+    run("PGD", "linf", model, samples, craft)
+    assert set(seen) == {(True, False, False)}
+
+
+def test_a_steady_model_ignores_eval_and_train() -> None:
+    model = nn.BatchNorm2d(3)
+    steady = Steady(model)
+    steady.eval()
+    assert model.training
+    model.eval()
+    steady.train()
+    assert not model.training
+
+
+def test_a_targeted_attack_moves_towards_the_wanted_class(network: nn.Module, samples: Samples, craft: Craft) -> None:
+    wanted = network(samples.images).topk(2).indices[:, 1]
+    asked = Samples(samples.images, wanted, samples.indices)
+    for name, norm in (("PGD", "linf"), ("MIFGSM", "linf"), ("PGDL2", "l2"), ("CW", "l2")):
+        adversarial = run(name, norm, network, asked, craft, goal="next").adversarial  # type: ignore[arg-type]
+        rise = network(adversarial).log_softmax(1) - network(samples.images).log_softmax(1)
+        changed = (adversarial != samples.images).flatten(1).any(1)
+        assert changed.any()
+        assert (rise.gather(1, wanted[:, None])[changed] > 0).all()
+
+
+@pytest.mark.parametrize("name", ["DeepFool", "APGD", "AutoAttack"])
+def test_a_goal_that_the_class_does_not_know_is_refused(name: str) -> None:
+    threat = ThreatModel("l2", 0.5, "next")
+    with pytest.raises(HarnessError, match=f"{name} has no targeted mode"):
+        resolve(f"torchattacks:{name}", {}, threat, {})
+
+
+@pytest.mark.parametrize("name", ["CW", "DeepFool"])
+def test_a_minimal_perturbation_longer_than_the_budget_counts_as_no_attempt(
+    name: str, network: nn.Module, samples: Samples, craft: Craft
+) -> None:
+    (arguments,) = sweep(f"torchattacks:{name}", None, FEW_STEPS[name])
+
+    def at(epsilon: float) -> Tensor:
+        threat = ThreatModel("l2", epsilon)
+        attack = resolve(f"torchattacks:{name}", arguments, threat, {}).attack
+        return craft(attack, network, samples, Setting(threat)).adversarial
+
+    unbounded = at(1e6)
+    lengths = (unbounded - samples.images).flatten(1).norm(dim=1)
+    epsilon = lengths[lengths > 0].median().item() * 1.0001
+    within = (lengths <= epsilon).view(-1, 1, 1, 1)
+    assert 0 < within.sum() < len(samples)
+    assert torch.equal(at(epsilon), torch.where(within, unbounded, samples.images))
+
+
+def test_budget_norm_and_seed_are_no_keys_because_the_suite_gives_them() -> None:
+    for name in FEW_STEPS:
+        keys = parameters_of(factory_of(name))
+        assert not {"model", "eps", "max_epsilon", "norm", "seed"} & set(keys), name
+    with pytest.raises(HarnessError, match='eps: attack "torchattacks:PGD" has no such key'):
+        sweep("torchattacks:PGD", None, {"eps": "8/255"})
+
+
+def test_arguments_reach_the_class(network: nn.Module, samples: Samples, craft: Craft) -> None:
+    threat = ThreatModel("linf", 8 / 255)
+    (arguments,) = sweep("torchattacks:BIM", None, {"steps": 1, "alpha": "1/255"})
+    attack = resolve("torchattacks:BIM", arguments, threat, {}).attack
+    adversarial = craft(attack, network, samples, Setting(threat)).adversarial
+    assert (adversarial - samples.images).abs().max().item() == pytest.approx(1 / 255, rel=1e-4)
+
+
+def test_arguments_that_the_class_refuses_are_reported_before_anything_runs() -> None:
+    with pytest.raises(HarnessError, match="TIFGSM refuses its arguments"):
+        resolve("torchattacks:TIFGSM", {"kernel_name": "round"}, ThreatModel("linf", 0.1), {})
+
+
+@pytest.mark.parametrize("name", sorted(OTHER_NORMS))
+def test_attacks_in_other_norms_and_wrappers_are_not_offered(name: str) -> None:
+    with pytest.raises(HarnessError, match=f'no attack "{name}" for the norms linf and l2'):
+        factory_of(name)
+
+
+def test_the_passes_are_the_steps_that_the_class_takes() -> None:
+    assert factory_of("PGD")().cost() == 10
+    assert factory_of("PGD")(steps=3).cost() == 3
+    assert factory_of("Square")(n_queries=20).cost() == 20
+    assert factory_of("FGSM")().cost() == 1
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    assert factory_of("PGD")().version == f"torchattacks-{version('torchattacks')}"

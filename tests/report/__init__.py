@@ -1,0 +1,1 @@
+"""Tests of `harness.report` on records made by hand."""

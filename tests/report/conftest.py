@@ -1,0 +1,60 @@
+"""Laboratories for the tests of reports."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .lab import Lab
+
+T, F = True, False
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """An empty laboratory with one data set of four images."""
+    lab = Lab(tmp_path / "store")
+    lab.data()
+    return lab
+
+
+@pytest.fixture
+def whitebox(lab: Lab) -> Lab:
+    """Two models under two attacks and two threat models, four images."""
+    l2 = ("l2", 0.5, "L2 0.5")
+    for name, norm, clean in (("plain", "none", [T, T, T, F]), ("batch", "bn", [T, T, T, T])):
+        lab.model(name, label=name.title(), norm=norm, bn="Y" if norm == "bn" else "N")
+        lab.judge_clean(name, clean)
+    lab.attack("plain", "plain", [T, T, F, F], "PGD")
+    lab.attack("batch", "batch", [T, F, F, F], "PGD")
+    lab.attack("plain", "plain", [T, T, T, F], "PGD", l2)
+    lab.attack("batch", "batch", [T, T, F, F], "PGD", l2)
+    lab.attack("plain", "plain", [T, F, F, F], "CW")
+    lab.attack("batch", "batch", [F, F, F, F], "CW")
+    lab.attack("plain", "plain", [T, T, F, F], "CW", l2)
+    lab.attack("batch", "batch", None, "CW", l2)
+    return lab
+
+
+@pytest.fixture
+def transfer(lab: Lab) -> Lab:
+    """Two surrogates, three targets, four images; clean errors differ."""
+    clean = {"a": [T, T, T, F], "b": [T, T, F, T], "c": [T, F, T, T]}
+    for name, correct in clean.items():
+        lab.model(name, label=name.upper(), norm="bn", bn="Y")
+        lab.judge_clean(name, correct)
+    lab.attack("a", "a", [F, F, F, F], "MI", mode="transfer")
+    lab.attack("a", "b", [F, T, F, T], "MI")
+    lab.attack("a", "c", [F, F, T, T], "MI")
+    lab.attack("b", "a", [T, F, T, F], "MI")
+    lab.attack("b", "b", [F, F, F, F], "MI", mode="transfer")
+    lab.attack("b", "c", [T, F, T, T], "MI")
+    return lab
+
+
+@pytest.fixture
+def make_lab(tmp_path: Path) -> Callable[[str], Lab]:
+    """Further laboratories, by folder name."""
+    return lambda name: Lab(tmp_path / name)

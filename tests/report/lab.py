@@ -1,0 +1,117 @@
+"""A suite's cells and store, filled by hand: every number in it can be counted on fingers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+
+from harness.cells import Cell, Cells, DatasetEntry, ModelEntry
+from harness.metrics.summary import summarize
+from harness.spec import Suite, TableSpec
+from harness.store import OUTCOME_COLUMNS, ModelDescription, Question, Record, Store
+
+THREAT = ("linf", 8 / 255, "L∞ 8/255")
+WRONG = 9
+
+
+class Lab:
+    """Builds records; True in a list of outcomes means that the judged model is right."""
+
+    def __init__(self, path: Path) -> None:
+        self.store = Store(path)
+        self.models: list[ModelEntry] = []
+        self.datasets: list[DatasetEntry] = []
+        self.planned: list[Cell] = []
+        self.clean: dict[tuple[str, str], list[bool]] = {}
+
+    def data(self, label: str = "Digits", samples: int = 4, keep: Any = "all") -> str:
+        entry = DatasetEntry(label=label, samples=samples, selection="first", fingerprint=label * 20, keep=keep)
+        self.datasets.append(entry)
+        return label
+
+    def model(self, name: str, label: str | None = None, norm: str = "bn", random: bool = False, **facts: Any) -> str:
+        layers = {} if norm == "none" else {norm: 3}
+        description = ModelDescription(
+            id=f"zoo:{name}", fingerprint=f"{name:_<64}", norm=norm, norm_layers=layers, parameters=12345,
+            random_weights=random,
+        )  # fmt: skip
+        self.models.append(ModelEntry(name=name, label=label or name, facts=facts, description=description))
+        return name
+
+    def judge_clean(self, model: str, correct: Sequence[bool], data: str = "Digits", run: bool = True) -> Cell:
+        self.clean[model, data] = list(correct)
+        return self._cell("clean", model, model, "Clean", ("", 0.0, ""), data, 0, list(correct) if run else None)
+
+    def attack(
+        self, surrogate: str, target: str, correct: Sequence[bool] | None, attack: str = "PGD",
+        threat: tuple[str, float, str] = THREAT, data: str = "Digits", seed: int = 0,
+        mode: Literal["whitebox", "transfer"] | None = None, **more: Any,
+    ) -> Cell:  # fmt: skip
+        """`correct` None: planned, but not run."""
+        mode = mode or ("whitebox" if surrogate == target else "transfer")
+        return self._cell(mode, surrogate, target, attack, threat, data, seed, correct, **more)
+
+    def _cell(
+        self, mode: Any, surrogate: str, target: str, attack: str, threat: tuple[str, float, str], data: str,
+        seed: int, correct: Sequence[bool] | None, flags: dict[str, int] | None = None, goal: str = "untargeted",
+        success: Sequence[bool] | None = None, l2: Sequence[float] | None = None,
+    ) -> Cell:  # fmt: skip
+        question = Question(
+            mode=mode, target=target, surrogate=surrogate, dataset=data, attack=None if mode == "clean" else attack,
+            arguments={} if mode == "clean" else {"steps": 10, "step_size": 0.8 / 255}, attack_version="1",
+            norm=threat[0], epsilon=threat[1], goal=None if mode == "clean" else goal, seed=seed,
+        )  # fmt: skip
+        cell = Cell(
+            id=question.id, mode=mode, attack=attack, threat=threat[2], norm=threat[0], epsilon=threat[1],
+            dataset=data, seed=seed, surrogate=surrogate, target=target,
+        )  # fmt: skip
+        self.planned.append(cell)
+        if correct is not None:
+            outcomes = self._outcomes(target, data, correct, success, l2)
+            by_name = {model.name: model.description for model in self.models}
+            record = Record(
+                id=cell.id, question=question, target=by_name[target], surrogate=by_name[surrogate], dataset=data,
+                n=len(outcomes), values=summarize(outcomes), flags=flags or {}, environment={"host": "somewhere"},
+                wall_seconds=1.0, created="2020-01-01T00:00:00Z",
+            )  # fmt: skip
+            self.store.write(record, outcomes)
+        return cell
+
+    def _outcomes(
+        self, target: str, data: str, correct: Sequence[bool], success: Sequence[bool] | None,
+        l2: Sequence[float] | None,
+    ) -> pd.DataFrame:  # fmt: skip
+        n = len(correct)
+        frame = pd.DataFrame({
+            # Positions in the whole data set are not positions in the frame.
+            "index": [10 * i + 3 for i in range(n)],
+            "label": 1,
+            "wanted": 1 if success is None else 2,
+            "clean_prediction": [1 if right else WRONG for right in self.clean[target, data]],
+            "adversarial_prediction": [1 if right else WRONG for right in correct],
+            "success": [not right for right in correct] if success is None else list(success),
+            "linf": 0.03,
+            "l2": [1.0] * n if l2 is None else list(l2),
+            "passes": 10,
+            "zero_gradient": False,
+        })  # fmt: skip
+        return frame[[name for name in OUTCOME_COLUMNS if name in frame]]
+
+    def cells(self) -> Cells:
+        planned = sorted(self.planned, key=lambda cell: cell.mode != "clean")
+        return Cells(suite="lab", models=self.models, datasets=self.datasets, cells=planned)
+
+    def suite(self, *tables: TableSpec, **more: Any) -> Suite:
+        modes = {cell.mode for cell in self.planned}
+        return Suite.model_validate({
+            "name": "lab",
+            "dataset": {"id": "digits"},
+            "threat": {"norm": "linf", "epsilon": "8/255"},
+            "models": [{"name": m.name, "id": m.description.id, "label": m.label} for m in self.models],
+            "tables": [table.model_dump(exclude_unset=True) for table in tables],
+            **{mode: {} for mode in ("whitebox", "transfer") if mode in modes},
+            **more,
+        })  # fmt: skip

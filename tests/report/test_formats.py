@@ -1,0 +1,204 @@
+import io
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from harness.report import FORMATS, Table, render
+from harness.report.csv_file import COLUMNS, csv
+from harness.report.json_file import json_text
+from harness.report.latex import escape, latex
+from harness.report.markdown import markdown, pipe_table
+from harness.report.table import Entry, Row
+from harness.report.terminal import terminal
+from harness.report.words import written
+from harness.spec import TableSpec
+
+from .lab import Lab
+
+
+def whitebox_table(lab: Lab) -> Table:
+    spec = TableSpec(name="tab", title="A & B", rows=["model", "facts.bn"], columns=["attack", "threat"])
+    return render(lab.suite(spec), lab.cells(), lab.store).tables[0]
+
+
+def read_pipes(text: str) -> list[list[str]]:
+    """Cells of a pipe table, heading first, without the rule."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "---" not in line]
+
+
+def read_tabular(text: str) -> list[list[str]]:
+    """Cells of the body lines of a LaTeX table."""
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
+    lines = [line.strip().removesuffix(r"\\") for line in body.splitlines() if line.endswith(r"\\")]
+    return [[cell.strip() for cell in line.split("&")] for line in lines]
+
+
+def test_markdown_reads_back_as_the_table(whitebox: Lab) -> None:
+    head, *rows = read_pipes(pipe_table(whitebox_table(whitebox)))
+    assert head == ["Model", "bn", "Clean", "PGD L∞ 8/255", "PGD L2 0.5", "CW L∞ 8/255", "CW L2 0.5"]
+    assert rows[0] == ["Plain", "N", "75.0 ±32.7", "50.0 ±35.0", "75.0 ±32.7", "25.0 ±32.7", "50.0 ±35.0"]
+    assert rows[1] == ["Batch", "Y", "100.0 ±24.5", "25.0 ±32.7", "50.0 ±35.0", "0.0 ±24.5", "–"]
+
+
+def test_markdown_aligns_numbers_to_the_right_and_names_to_the_left(whitebox: Lab) -> None:
+    rule = pipe_table(whitebox_table(whitebox)).splitlines()[1]
+    assert [cell.strip().endswith(":") for cell in rule.strip("|").split("|")] == [False] * 2 + [True] * 5
+
+
+def test_markdown_of_one_table_says_what_the_interval_is(whitebox: Lab) -> None:
+    assert "± is the half-width of the 95% Wilson interval." in markdown(whitebox_table(whitebox))
+
+
+def test_a_bar_in_a_label_does_not_break_the_markdown_table(lab: Lab) -> None:
+    lab.model("m", label="a|b*")
+    lab.judge_clean("m", [True] * 4)
+    assert "| a\\|b\\* " in pipe_table(render(lab.suite(), lab.cells(), lab.store).tables[0])
+
+
+def test_spread_and_incomplete_means_are_written_beside_the_number(lab: Lab) -> None:
+    lab.model("m")
+    lab.judge_clean("m", [True] * 4)
+    for seed, correct in enumerate(([True] * 4, [False] * 4, None)):
+        lab.attack("m", "m", correct, seed=seed)
+    entry = render(lab.suite(), lab.cells(), lab.store).tables[0].rows[0].entries[1]
+    assert written(entry, 1).text == "50.0* ±24.5 (s 70.7)"
+
+
+def test_latex_reads_back_as_the_table(whitebox: Lab) -> None:
+    rows = read_tabular(latex(whitebox_table(whitebox)))
+    plain = [re.sub(r" \{\\scriptsize\$\\pm\$(.*)\}", r" ±\1", cell).strip() for cell in rows[1]]
+    assert plain == ["Batch", "Y", "100.0 ±24.5", "25.0 ±32.7", "50.0 ±35.0", "0.0 ±24.5", "--"]
+
+
+def test_latex_has_balanced_environments_and_as_many_cells_as_columns(whitebox: Lab) -> None:
+    text = latex(whitebox_table(whitebox))
+    assert re.findall(r"\\begin\{(\w+)\}", text) == re.findall(r"\\end\{(\w+)\}", text)[::-1]
+    assert text.count("{") == text.count("}")
+    columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", text)
+    assert columns is not None
+    assert columns[1] == "llrrrrr"
+    for line in text.splitlines():
+        if line.endswith(r"\\"):
+            spans = [int(n) for n in re.findall(r"\\multicolumn\{(\d+)\}", line)]
+            assert line.count(" & ") + 1 + sum(spans) - len(spans) == 7, line
+
+
+def test_latex_spans_outer_headers_over_their_columns_with_a_rule_below(whitebox: Lab) -> None:
+    text = latex(whitebox_table(whitebox))
+    assert r"& Clean & \multicolumn{2}{c}{PGD} & \multicolumn{2}{c}{CW} \\" in text
+    assert r"\cmidrule(lr){4-5} \cmidrule(lr){6-7}" in text
+    assert r"Model & bn &  & $\ell_\infty$ 8/255 & $\ell_2$ 0.5 &" in text
+
+
+def test_latex_escapes_captions_and_labels(whitebox: Lab) -> None:
+    assert r"\caption{A \& B}" in latex(whitebox_table(whitebox))
+    assert r"\label{tab:tab}" in latex(whitebox_table(whitebox))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("50% of_a #1 $ {x} & ~", r"50\% of\_a \#1 \$ \{x\} \& \textasciitilde{}"),
+        ("L∞ 8/255, L2 0.5", r"$\ell_\infty$ 8/255, $\ell_2$ 0.5"),
+        ("VGGL2 and L21", "VGGL2 and L21"),
+        ("M† ±1 –", r"M$^\dagger$ $\pm$1 --"),
+        ("a\\b^2", r"a\textbackslash{}b\textasciicircum{}2"),
+        ("two\nlines", "two lines"),
+    ],
+)
+def test_latex_prints_special_characters_as_they_are(text: str, expected: str) -> None:
+    assert escape(text) == expected
+
+
+def test_latex_prints_repeated_row_headers_once_per_group(transfer: Lab) -> None:
+    spec = TableSpec(rows=["attack", "surrogate"], columns=["target", "mean"], value="attack_success_rate")
+    rows = read_tabular(latex(render(transfer.suite(spec), transfer.cells(), transfer.store).tables[0]))
+    assert [row[:2] for row in rows] == [["MI", "A"], ["", "B"]]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(whitebox: Lab, tmp_path: Path) -> None:
+    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}%s\end{document}"
+    (tmp_path / "t.tex").write_text(document % ("\n" + latex(whitebox_table(whitebox))), encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+
+
+def test_csv_reads_back_with_one_line_per_cell(whitebox: Lab) -> None:
+    made = whitebox_table(whitebox)
+    frame = pd.read_csv(io.StringIO(csv(made)), keep_default_na=False, na_values=[""])
+    assert set(COLUMNS) < set(frame.columns)
+    assert len(frame) == 10
+    assert frame["record"].is_unique
+    line = frame[(frame.model == "Batch") & (frame.attack == "PGD") & (frame.norm == "l2")].iloc[0]
+    assert (line.value, line.n, line.metric, line.status) == (0.5, 4, "robust_accuracy", "done")
+    assert line["facts.bn"] == "Y"
+    missing = frame[frame.status != "done"]
+    assert missing.status.tolist() == ["not run"]
+    assert missing.value.isna().all()
+
+
+def test_csv_keeps_full_precision(transfer: Lab) -> None:
+    frame = pd.read_csv(io.StringIO(csv(render(transfer.suite(), transfer.cells(), transfer.store).tables[0])))
+    assert (frame.value == 1 / 3).sum() == 3
+
+
+def test_json_reads_back_with_the_records_behind_every_entry(whitebox: Lab) -> None:
+    made = whitebox_table(whitebox)
+    content = json.loads(json_text(made))
+    assert [tuple(column) for column in content["columns"]] == list(made.columns)
+    assert content["datasets"] == ["Digits"]
+    assert content["notes"] == list(made.notes)
+    entry = content["rows"][0]["entries"][1]
+    assert (entry["value"], entry["n"], entry["hits"], entry["metric"]) == (0.5, 4, 2, "robust_accuracy")
+    assert entry["records"] == [made.rows[0].entries[1].runs[0].cell.id]
+    assert content["rows"][1]["entries"][4]["missing"] == "not run"
+
+
+def printed(made: Table, width: int) -> str:
+    console = Console(width=width, file=io.StringIO(), record=True)
+    console.print(terminal(made, width))
+    return console.export_text()
+
+
+def test_terminal_prints_every_number_and_the_notes(whitebox: Lab) -> None:
+    text = printed(whitebox_table(whitebox), 120)
+    assert "75.0 ±32.7" in text
+    assert "– 1 of 10 cells not run." in text
+
+
+def test_terminal_leaves_intervals_out_when_they_do_not_fit(whitebox: Lab) -> None:
+    text = printed(whitebox_table(whitebox), 70)
+    assert "75.0" in text
+    assert "±" not in text
+    assert "Left out here, for width: intervals" in text
+
+
+def test_terminal_leaves_spreads_out_before_intervals(lab: Lab) -> None:
+    lab.model("m")
+    lab.judge_clean("m", [True] * 4)
+    for seed in range(2):
+        lab.attack("m", "m", [seed == 0] * 4, seed=seed)
+    made = render(lab.suite(), lab.cells(), lab.store).tables[0]
+    assert "50.0 ±24.5 (s 70.7)" in printed(made, 60)
+    assert "50.0 ±24.5" in printed(made, 35)
+    assert "s 70.7" not in printed(made, 35)
+    assert "±" not in printed(made, 25)
+
+
+@pytest.mark.parametrize("name", FORMATS.names())
+def test_every_format_takes_every_kind_of_entry(name: str, transfer: Lab) -> None:
+    made = render(transfer.suite(), transfer.cells(), transfer.store).tables[0]
+    odd = tuple(Entry("robust_accuracy", None, missing=reason) for reason in ("not planned", "failed", "undefined"))
+    table = Table(
+        "odd", "Odd", "mean_l2", "all", ("Row",), ("Column",), (("one",), ("two",), ("three",)), (Row(("r",), odd),)
+    )
+    assert FORMATS.get(name).text(table)
+    assert FORMATS.get(name).text(made) == FORMATS.get(name).text(made)

@@ -1,0 +1,29 @@
+from pathlib import Path
+
+import pytest
+
+from harness.spec import Suite
+from harness.spec.parts import AttackSpec, DatasetSpec, ModelSpec, ThreatSpec, TransferSpec, WhiteboxSpec
+from harness.spec.tables import TableSpec
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [Suite, DatasetSpec, ThreatSpec, ModelSpec, AttackSpec, WhiteboxSpec, TransferSpec, TableSpec],
+    ids=lambda table: table.__name__,
+)
+def test_every_key_of_a_suite_file_is_documented(table: type[Suite]) -> None:
+    text = (ROOT / "docs" / "suites.md").read_text(encoding="utf-8")
+    undocumented = [key for key in table.model_fields if f"`{key}`" not in text and f"[{key}]" not in text]
+    assert undocumented == []
+
+
+def test_the_readme_sets_up_in_two_commands() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = text.partition("<!-- set up -->\n```bash\n")[2].partition("```")[0]
+    install, tests = block.strip().splitlines()
+    assert install.startswith("pip install ")
+    assert "harness run suites/quickstart.toml" in install
+    assert tests == "pytest"

@@ -1,0 +1,354 @@
+"""From a suite file to a `Suite`, or to all of its mistakes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import HarnessError, Problems
+from harness.core.threat import ThreatModel
+from harness.spec import Suite, load_suite, read_suite, shipped_suites
+
+SuiteFile = Callable[..., Path]
+
+JARGON = re.compile(
+    r"(?i:value error|assertion|literal\[|function-|union|pydantic|instance of|validation|dictionary)|None|True|False",
+)
+"""Words of our tools that mean nothing to somebody who writes a suite file."""
+
+
+def problems_of(path: Path, *overrides: str) -> list[str]:
+    with pytest.raises(Problems) as raised:
+        load_suite(str(path), overrides)
+    return raised.value.problems
+
+
+# --- what a sound file says -------------------------------------------------------------------------------------
+
+
+def test_a_sound_suite_is_read_key_by_key(suite_file: SuiteFile) -> None:
+    suite = load_suite(suite_file())
+    assert suite.name == "sound"
+    assert [dataset.id for dataset in suite.datasets] == ["digits"]
+    assert suite.datasets[0].samples == 20
+    assert suite.threats[0].models == [ThreatModel("linf", 8 / 255, "untargeted")]
+    assert [(model.name, model.facts) for model in suite.models] == [("plain", {"bn": "N"}), ("batch", {"bn": "Y"})]
+    assert suite.attacks[0].arguments == {"steps": 3}
+    assert suite.whitebox is not None
+    assert suite.transfer is None
+    assert suite.seeds == [0]
+
+
+def test_keys_of_a_data_set_beyond_the_known_ones_go_to_its_loader(suite_file: SuiteFile) -> None:
+    suite = load_suite(suite_file(("samples = 20", 'samples = 20\nsplit = "train"\npath = "x"')))
+    assert suite.datasets[0].arguments == {"split": "train", "path": "x"}
+
+
+def test_one_table_and_a_list_of_one_table_are_the_same(suite_file: SuiteFile) -> None:
+    one = load_suite(suite_file())
+    many = load_suite(suite_file(("[dataset]", "[[datasets]]"), ("[threat]", "[[threats]]")))
+    assert one == many
+
+
+def test_a_budget_may_be_a_list_and_a_selection_a_single_name(suite_file: SuiteFile) -> None:
+    suite = load_suite(suite_file(('epsilon = "8/255"', 'epsilon = ["4/255", 0.5]'), more='models = "plain"\n'))
+    assert [threat.epsilon for threat in suite.threats[0].models] == [4 / 255, 0.5]
+    assert suite.whitebox is not None
+    assert suite.whitebox.models == ["plain"]
+
+
+def test_a_file_with_a_byte_order_mark_is_read(suite_file: SuiteFile) -> None:
+    path = suite_file()
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert load_suite(path).name == "sound"
+
+
+def test_a_suite_cannot_be_changed_once_it_is_read(suite_file: SuiteFile) -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_suite(suite_file()).name = "other"
+
+
+@pytest.mark.parametrize("name", shipped_suites())
+def test_a_shipped_suite_is_sound_and_named_like_its_file(name: str) -> None:
+    assert load_suite(name).name == name
+
+
+# --- what is wrong ----------------------------------------------------------------------------------------------
+
+WRONG: dict[str, tuple[tuple[str, str], str]] = {
+    "an unknown table": (("[whitebox]", "[whitebocks]"), "whitebocks: unknown key.\n     did you mean: whitebox?"),
+    "an unknown key of a model": (
+        ('facts = { bn = "N" }', 'lable = "x"'),
+        "models[0].lable: unknown key.\n     did you mean: label?",
+    ),
+    "an unknown key of the threat": (
+        ('norm = "linf"', 'norm = "linf"\neps = 1'),
+        "threat.eps: unknown key.\n     did you mean: epsilon?",
+    ),
+    "an unknown key of a section": (
+        ("[whitebox]", '[whitebox]\nmodel = "a"'),
+        "whitebox.model: unknown key.\n     did you mean: models?",
+    ),
+    "a missing key": (('id = "zoo:digits-vgg6-none"\n', ""), "models[0].id: this key is required"),
+    "a missing table": (
+        ('[threat]\nnorm = "linf"\nepsilon = "8/255"\n', ""),
+        "threats: this key is required.\n     add [threat] with norm and epsilon",
+    ),
+    "a division by zero": (('"8/255"', '"8/0"'), "threat.epsilon: '8/0' divides by zero"),
+    "a budget below zero": (('"8/255"', "-0.1"), "threat.epsilon: -0.1 must be greater than 0"),
+    "a budget of zero": (('"8/255"', "0"), "threat.epsilon: 0 must be greater than 0"),
+    "no budget": (('"8/255"', "[]"), "threat.epsilon: this must not be empty"),
+    "a budget twice": (('"8/255"', '["8/255", "16/510"]'), "is given twice"),
+    "a formula": (('"8/255"', '"__import__(1)"'), 'is not a number; write 0.03 or "8/255"'),
+    "an unknown norm": (('norm = "linf"', 'norm = "l7"'), "threat.norm: input should be 'linf' or 'l2' (given: 'l7')"),
+    "an unknown goal": (
+        ('norm = "linf"', 'norm = "linf"\ngoal = "best"'),
+        "threat.goal: input should be 'untargeted', 'next' or 'random'",
+    ),
+    "no image": (
+        ("samples = 20", "samples = 0"),
+        "dataset.samples: input should be greater than or equal to 1 (given: 0)",
+    ),
+    "a number as text": (
+        ("samples = 20", 'samples = "20"'),
+        "dataset.samples: input should be a valid integer (given: '20')",
+    ),
+    "a number as truth": (
+        ("samples = 20", "samples = true"),
+        "dataset.samples: input should be a valid integer (given: true)",
+    ),
+    "an unknown choice": (
+        ("samples = 20", 'indices = "last"'),
+        "dataset.indices: input should be 'balanced' or 'first' or a valid list (given: 'last')",
+    ),
+    "a wrong index": (
+        ("samples = 20", 'indices = [1, "b"]'),
+        "dataset.indices[1]: input should be a valid integer (given: 'b')",
+    ),
+    "a fact that is a list": (
+        ('{ bn = "N" }', "{ bn = [1] }"),
+        "facts.bn: input should be a valid string or a valid integer or a valid number or a valid boolean",
+    ),
+    "seeds of the wrong type": (
+        ('name = "sound"', 'name = "sound"\nseeds = ["a"]'),
+        "seeds[0]: input should be a valid integer (given: 'a')",
+    ),
+    "a single seed": (
+        ('name = "sound"', 'name = "sound"\nseeds = 1'),
+        "seeds: input should be a valid list (given: 1)",
+    ),
+    "no seed": (('name = "sound"', 'name = "sound"\nseeds = []'), "seeds: this must not be empty"),
+    "a seed twice": (('name = "sound"', 'name = "sound"\nseeds = [1, 1]'), "seeds: 1 is given twice"),
+    "no batch": (
+        ('name = "sound"', 'name = "sound"\nbatch_size = 0'),
+        "batch_size: input should be greater than or equal to 1 (given: 0)",
+    ),
+    "a name with a path in it": (
+        ('"sound"', '"a/b"'),
+        "name: write letters, digits, dots, hyphens and underscores only",
+    ),
+    "a table where a list belongs": (("[[attacks]]", "[attacks]"), "attacks: write [[attacks]], once per entry"),
+    "a list where a table belongs": (
+        ("[dataset]", "[[dataset]]"),
+        "dataset: several are written [[datasets]], one is written [dataset]",
+    ),
+    "a value where a table belongs": (
+        ('name = "sound"', 'name = "sound"\ntransfer = 3'),
+        "transfer: this must be a table of keys",
+    ),
+    "an empty selection": (("[whitebox]", "[whitebox]\nmodels = []"), "whitebox.models: this must not be empty"),
+    "an unknown value of a table": (
+        ("[whitebox]", '[[tables]]\nrows = "a"\ncolumns = "b"\nvalue = "asr"\n[whitebox]'),
+        "tables[0].value: input should be 'robust_accuracy', 'attack_success_rate'",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_mistake_is_told_once_with_its_place_and_in_plain_words(what: str, suite_file: SuiteFile) -> None:
+    change, message = WRONG[what]
+    (problem,) = problems_of(suite_file(change))
+    assert message in problem
+    assert not JARGON.search(problem), problem
+
+
+def test_two_forms_of_one_table_are_one_mistake(suite_file: SuiteFile) -> None:
+    path = suite_file(more='[[datasets]]\nid = "cifar10"\n')
+    assert problems_of(path) == ["dataset: write [dataset] or [[datasets]], not both"]
+
+
+def test_all_mistakes_of_a_file_are_told_together(suite_file: SuiteFile) -> None:
+    changes = [WRONG[what][0] for what in ("an unknown table", "a division by zero", "no image", "a missing key")]
+    with pytest.raises(Problems) as raised:
+        load_suite(suite_file(*changes))
+    assert {problem.partition(":")[0] for problem in raised.value.problems} == {
+        "whitebocks", "threat.epsilon", "dataset.samples", "models[0].id",
+    }  # fmt: skip
+    assert str(raised.value).startswith(f"{suite_file(*changes)}: 4 mistakes, nothing was run.")
+    assert raised.value.exit_code == 2
+
+
+def test_an_empty_file_lacks_everything_that_a_suite_needs(workplace: Path) -> None:
+    (workplace / "empty.toml").write_text("")
+    problems = problems_of(workplace / "empty.toml")
+    assert [problem.partition(":")[0] for problem in problems] == ["name", "datasets", "threats", "models"]
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_is_right_in_a_file_with_a_mistake_can_still_be_looked_at(what: str, suite_file: SuiteFile) -> None:
+    reading = read_suite(suite_file(WRONG[what][0]))
+    assert isinstance(reading.suite, Suite)
+    if "model" not in what:
+        assert [model.id for model in reading.suite.models][1:] == ["zoo:digits-vgg6-bn"]
+
+
+def test_an_entry_with_a_mistake_keeps_its_position_and_its_name(suite_file: SuiteFile) -> None:
+    reading = read_suite(suite_file(('id = "zoo:digits-vgg6-none"', "id = 3")))
+    assert [model.name for model in reading.suite.models] == ["plain", "batch"]
+    assert [model.facts for model in reading.suite.models] == [{"bn": "N"}, {"bn": "Y"}]
+    assert reading.unread == {("models", 0)}
+
+
+# --- files ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("missing.toml", None, 'there is no suite file "missing.toml"'),
+        ("quikstart", None, "did you mean: quickstart?"),
+        ("broken.toml", b'name = "x', "broken.toml is not valid TOML: "),
+        ("twice.toml", b"a = 1\na = 2\n", "at line 2"),
+        ("latin1.toml", 'title = "Größe"'.encode("latin-1"), "is not a text file in UTF-8: byte 11 cannot be read"),
+        ("picture.toml", b"\x89PNG\r\n\x1a\n\0\0", "is not a text file in UTF-8: byte 0 cannot be read"),
+    ],
+)
+def test_what_is_no_suite_file_is_named(name: str, content: bytes | None, message: str, workplace: Path) -> None:
+    if content is not None:
+        (workplace / name).write_bytes(content)
+    with pytest.raises(HarnessError) as raised:
+        load_suite(name)
+    assert message in str(raised.value)
+
+
+def test_a_directory_is_no_suite_file_and_its_suites_are_listed(suite_file: SuiteFile, workplace: Path) -> None:
+    suite_file()
+    with pytest.raises(HarnessError, match=r"is a directory, not a suite file\.\n     in it: sound\.toml"):
+        load_suite(workplace)
+
+
+def test_a_suite_in_the_working_directory_is_found_by_name(suite_file: SuiteFile, workplace: Path) -> None:
+    (workplace / "suites").mkdir()
+    suite_file().rename(workplace / "suites" / "sound.toml")
+    assert load_suite("sound").name == "sound"
+
+
+# --- extend -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def child(workplace: Path) -> Callable[[str], Path]:
+    """Writes a file that extends another."""
+
+    def write(text: str) -> Path:
+        (workplace / "child.toml").write_text(text)
+        return workplace / "child.toml"
+
+    return write
+
+
+def test_a_suite_extends_another_table_by_table_and_replaces_lists(
+    suite_file: SuiteFile, child: Callable[[str], Path]
+) -> None:
+    base = load_suite(suite_file())
+    path = child('extend = "sound.toml"\nname = "child"\n[dataset]\nsamples = 7\n[[attacks]]\nname = "fgsm"\n')
+    suite = load_suite(path)
+    assert suite.name == "child"
+    assert (suite.datasets[0].id, suite.datasets[0].samples) == ("digits", 7)
+    assert [attack.name for attack in suite.attacks] == ["fgsm"]
+    assert suite.models == base.models
+
+
+def test_a_suite_extends_through_several_files(suite_file: SuiteFile, child: Callable[[str], Path]) -> None:
+    middle = suite_file().with_name("middle.toml")
+    middle.write_text('extend = "sound.toml"\ntitle = "middle"\nseeds = [1]\n')
+    suite = load_suite(child('extend = "middle.toml"\nseeds = [2]\n'))
+    assert (suite.name, suite.title, suite.seeds) == ("sound", "middle", [2])
+
+
+def test_a_list_of_threat_models_replaces_the_single_one_of_the_extended_file(
+    suite_file: SuiteFile, child: Callable[[str], Path]
+) -> None:
+    suite_file()
+    suite = load_suite(child('extend = "sound.toml"\n[[threats]]\nnorm = "l2"\nepsilon = 1\n'))
+    assert [threat.norm for threat in suite.threats] == ["l2"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('extend = "missing.toml"', 'extend = "missing.toml": there is no file'),
+        ('extend = "child.toml"', "a suite cannot extend itself"),
+        ('extend = "ring.toml"', "a suite cannot extend itself: .*child.toml -> .*ring.toml -> .*child.toml"),
+        ('extend = ["a.toml"]', "write the path of one suite file"),
+    ],
+)
+def test_an_extension_that_leads_nowhere_or_in_a_ring_is_an_error(
+    text: str, message: str, child: Callable[[str], Path]
+) -> None:
+    path = child(text)
+    path.with_name("ring.toml").write_text('extend = "child.toml"')
+    with pytest.raises(HarnessError, match=message):
+        load_suite(path)
+
+
+# --- overrides --------------------------------------------------------------------------------------------------
+
+
+def test_overrides_are_toml_values_or_else_text(suite_file: SuiteFile) -> None:
+    suite = load_suite(
+        suite_file(),
+        ["attacks.0.steps=5", "dataset.samples = 4", "title=Two words", "seeds=[1, 2]", "threat.epsilon=2/255"],
+    )
+    assert suite.attacks[0].arguments == {"steps": 5}
+    assert (suite.datasets[0].samples, suite.title, suite.seeds) == (4, "Two words", [1, 2])
+    assert suite.threats[0].epsilon == [2 / 255]
+
+
+def test_an_override_can_add_a_table(suite_file: SuiteFile) -> None:
+    suite = load_suite(suite_file(), ["transfer.surrogates=plain"])
+    assert suite.transfer is not None
+    assert (suite.transfer.surrogates, suite.transfer.targets) == (["plain"], ["*"])
+
+
+def test_an_override_leaves_values_that_are_no_text_alone(suite_file: SuiteFile) -> None:
+    suite = load_suite(suite_file(("samples = 20", "samples = 20\nsince = 2020-01-01")), ["seeds=[3]"])
+    assert str(suite.datasets[0].arguments["since"]) == "2020-01-01"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("attacks.0.steps", "write key.path=value, such as attacks.0.steps=5"),
+        ("=5", "write key.path=value"),
+        ("attacks..steps=5", "write key.path=value"),
+        ("attacks.1.steps=5", '"1" is no position in a list of 1'),
+        ("attacks.-1.steps=5", '"-1" is no position in a list of 1'),
+        ("attacks.pgd.steps=5", '"pgd" is no position in a list of 1'),
+        ("name.first=x", 'there is nothing below a plain value, so no "first"'),
+        ("name.first.second=x", 'there is nothing below a plain value, so no "first"'),
+        ("atacks.0=5", "atacks: unknown key.\n     did you mean: attacks?"),
+        ("dataset.samples=many", "dataset.samples: input should be a valid integer (given: 'many')"),
+    ],
+)
+def test_an_override_that_fits_nothing_is_an_error(override: str, message: str, suite_file: SuiteFile) -> None:
+    (problem,) = problems_of(suite_file(), override)
+    assert message in problem
+
+
+def test_wrong_overrides_are_told_together_with_the_mistakes_of_the_file(suite_file: SuiteFile) -> None:
+    problems = problems_of(suite_file(("samples = 20", "samples = 0")), "a", "name.x=1")
+    assert [problem.partition(":")[0] for problem in problems] == ["--set a", "--set name.x=1", "dataset.samples"]
