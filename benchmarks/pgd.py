@@ -133,8 +133,9 @@ def torchattacks_pgd(problem: Problem) -> Callable[[Tensor, Tensor], Tensor]:
 def by_foolbox(problem: Problem) -> float:
     """foolbox.attacks.LinfPGD."""
     import foolbox
+    from foolbox.models.pytorch import PyTorchModel
 
-    wrapped = foolbox.PyTorchModel(problem.model, bounds=(0, 1), device="cpu")
+    wrapped = PyTorchModel(problem.model, bounds=(0, 1), device="cpu")
     attack = foolbox.attacks.LinfPGD(steps=STEPS, abs_stepsize=problem.step_size, random_start=True)
     found = [attack(wrapped, images, labels, epsilons=problem.epsilon)[1] for images, labels in problem.batches()]
     return problem.accuracy(torch.cat(found))
@@ -160,14 +161,17 @@ def measure(problem: Problem, repeats: int) -> dict[str, tuple[float, float]]:
             accuracy = contender(problem)
             seconds = time.perf_counter() - begin
             figures[name] = (min(seconds, figures.get(name, (seconds, 0.0))[0]), accuracy)
-            print(f"eps {problem.epsilon * 255:g}/255  {name:28s} {seconds:7.2f} s  robust accuracy {accuracy:.1%}", flush=True)
+            line = f"eps {problem.epsilon * 255:g}/255  {name:28s} {seconds:7.2f} s  robust accuracy {accuracy:.1%}"
+            print(line, flush=True)
     return figures
 
 
 def report(title: str, figures: dict[str, tuple[float, float]]) -> str:
     """A Markdown table of times, ratios and accuracies."""
     ours = figures["harness"][0]
-    rows = [[name, f"{seconds:.2f}", f"{seconds / ours:.2f}", f"{accuracy:.1%}"] for name, (seconds, accuracy) in figures.items()]
+    rows = [
+        [name, f"{took:.2f}", f"{took / ours:.2f}", f"{accuracy:.1%}"] for name, (took, accuracy) in figures.items()
+    ]
     overhead = figures["harness, no early stop"][0] / figures["bare loop on the fast twin"][0] - 1
     table = tabulate(rows, ["", "seconds", "time / harness", "robust accuracy"], "github", disable_numparse=True)
     return f"### {title}\n\n{table}\n\nOverhead of the engine over the bare loop on the same twin: {overhead:+.1%}.\n"

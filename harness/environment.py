@@ -12,7 +12,7 @@ import torch
 
 import harness
 
-PACKAGES = ("torch", "torchvision", "timm", "torchattacks", "numpy", "pandas")
+PACKAGES = ("torchvision", "timm", "torchattacks", "numpy", "pandas")
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -21,7 +21,9 @@ def environment(device: torch.device) -> dict[str, Any]:
         "harness": harness.__version__,
         **source_tree(),
         "python": platform.python_version(),
-        "packages": {name: installed for name in PACKAGES if (installed := version_of(name))},
+        # torch's own word names the build as well, such as 2.7.0+cu126.
+        "packages": {"torch": torch.__version__}
+        | {name: installed for name in PACKAGES if (installed := version_of(name))},
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
         "threads": torch.get_num_threads(),

@@ -138,9 +138,7 @@ class CraftJob:
             decided = reached(prediction, wanted, self.threat)
         for batch in self._batches(surrogate, arena, wanted, todo, decided):
             linf, l2 = self.verify(batch, arena)
-            yield {
-                id: self._judge(target, clean[id], batch, wanted, arena, linf, l2) for id, target in targets.items()
-            }
+            yield {id: self._judge(target, clean[id], batch, wanted, arena, linf, l2) for id, target in targets.items()}
 
     def _batches(
         self, surrogate: Classifier, arena: Arena, wanted: Tensor, todo: Tensor, decided: Tensor
@@ -204,7 +202,8 @@ class CraftJob:
         worst = (linf if self.threat.norm == "linf" else l2).max().item()
         if worst > self.threat.epsilon * (1 + 1e-6) + TOLERANCE:
             raise ThreatModelViolation(
-                f'attack "{name}" left its threat model {label}: worst distance {worst:.8g}, budget {self.threat.epsilon:.8g}'
+                f'attack "{name}" left its threat model {label}: '
+                f"worst distance {worst:.8g}, budget {self.threat.epsilon:.8g}"
             )
         return linf, l2
 

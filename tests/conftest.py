@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+# Tests run side by side, on networks so small that threads only wait for each other. Before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SOUND = """
 name = "sound"
@@ -38,9 +42,6 @@ steps = 3
 """
 """A suite of two models and one attack in which nothing is wrong."""
 
-SuiteFile = Callable[..., Path]
-Module = Callable[[str], str]
-
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -54,7 +55,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def suite_file(workplace: Path) -> SuiteFile:
+def suite_file(workplace: Path) -> Callable[..., Path]:
     """Writes the sound suite with some of its text replaced, and more text behind it."""
 
     def write(*changes: tuple[str, str], more: str = "", name: str = "sound") -> Path:
@@ -73,7 +74,7 @@ _NUMBERS = itertools.count()
 
 
 @pytest.fixture
-def module(workplace: Path) -> Iterator[Module]:
+def module(workplace: Path) -> Iterator[Callable[[str], str]]:
     """Writes Python source into the working directory and gives the module's name, which no other test uses."""
     names: list[str] = []
 

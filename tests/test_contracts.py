@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from functools import cache
 from inspect import Parameter
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -28,15 +27,6 @@ SMALL: dict[str, Any] = {"steps": 3, "copies": 2, "largest": 1.5}
 
 ALTERNATIVES: dict[str, Any] = {"step_size": "eps/2", "fill": 0.5, "largest": 1.25}
 """Other values than the defaults, where halving or adding two would not do."""
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread() -> Iterator[None]:
-    """Models this small are fastest on one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @cache

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.table import Table
 
 from harness.cells import read_cells
-from harness.commands.console import duration, print_json, stderr, stdout
+from harness.commands.console import counted, duration, print_json, stderr, stdout
 from harness.commands.listing import list_
 from harness.core.errors import HarnessError
 from harness.report import FORMATS, Report, render, write
@@ -53,13 +53,13 @@ def run(
     directory = Path(out) if out else Path("reports") / plan.suite.name
     write_files(made, directory)
     messages.print(
-        f"{outcome.computed} cells computed in {outcome.seconds:.1f} s, "
+        f"{counted(outcome.computed)} computed in {outcome.seconds:.1f} s, "
         f"{outcome.stored} found in {results.store.path}; tables written to {directory}/"
     )
     for reason in list(dict.fromkeys(outcome.failures.values()))[:REASONS_SHOWN]:
         messages.print(f"failed: {reason}", style="red")
     if outcome.failures:
-        messages.print(f"{len(outcome.failures)} cells failed; the same command tries them again.")
+        messages.print(f"{counted(len(outcome.failures))} failed; the same command tries again.")
     return outcome.exit_code
 
 
@@ -122,7 +122,9 @@ def report(
     stderr().print(f"written: {', '.join(str(file) for file in files)}")
     missing = cells.missing(records)
     if missing:
-        stderr().print(f"{len(missing)} of {len(cells.cells)} cells have no record; run the suite to compute them.")
+        stderr().print(
+            f"{counted(len(missing))} of {len(cells.cells)} without a record; run the suite to compute what is missing."
+        )
     return int(bool(missing))
 
 

@@ -44,3 +44,8 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def counted(cells: int) -> str:
+    """A number of cells in words."""
+    return f"{cells} cell{'' if cells == 1 else 's'}"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 from typing import Any, Generic, TypeVar
 
-from harness.core.errors import HarnessError, did_you_mean
+from harness.core.errors import HarnessError, did_you_mean, in_one_line
 
 T = TypeVar("T")
 
@@ -71,7 +71,13 @@ class Registry(Generic[T]):
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{self.package}.{module.name}")
         for plugin in entry_points(group=f"harness.{self.kind.replace(' ', '_')}s"):
-            plugin.load()
+            try:
+                plugin.load()
+            except Exception as error:  # any error of a plugin is for who installed it to read
+                reason = f"cannot be loaded: {type(error).__name__}: {in_one_line(error)}"
+                raise HarnessError(
+                    f"the plugin {plugin.name} ({plugin.value}) {reason}.\n     repair or uninstall it"
+                ) from error
         self._scanned = True
 
 

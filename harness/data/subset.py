@@ -16,7 +16,7 @@ Choice = Literal["balanced", "first"] | Sequence[int]
 """What a suite's key `indices` may say."""
 
 
-def choose(labels: Indices, samples: int | None, choice: Choice) -> Indices:
+def choose(labels: Indices, samples: int | None, choice: Choice | str) -> Indices:
     """The indices (M,) that `choice` and `samples` name: `balanced`, `first` or `listed`.
 
     Raises:

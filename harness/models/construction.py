@@ -94,7 +94,7 @@ def _class_parameters(factory: Factory) -> list[inspect.Parameter]:
         with seeded(0), torch.device("meta"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             built = plain()
-    except Exception:  # this only words an error; that one must not be replaced by another
+    except Exception:  # noqa: BLE001 - this only words an error; that one must not be replaced by another
         return []
     signature = inspect.signature(type(built))
     return [parameter for parameter in signature.parameters.values() if parameter.default is not parameter.empty]

@@ -65,7 +65,8 @@ def prepare(classifier: Classifier, images: Tensor) -> Prepared:
 def fold_batchnorm(classifier: Classifier) -> int:
     """Replace every convolution or linear layer followed by a BatchNorm alone with one layer. Returns how many.
 
-    Only layers in eval mode with running statistics are folded, and only where nothing else reads or shares the layer in front.
+    Only layers in eval mode with running statistics are folded, and only where nothing else reads or shares the layer
+    in front.
     """
     try:
         graph = fx.symbolic_trace(classifier.network)
@@ -84,7 +85,7 @@ def fold_batchnorm(classifier: Classifier) -> int:
         layer = modules[str(source.target)]
         if type(layer) is not nn.Conv2d or calls.count(str(source.target)) != 1 or calls.count(str(node.target)) != 1:
             continue
-        _replace_module(graph, str(source.target), fuse_conv_bn_eval(layer, norm))  # type: ignore[arg-type]
+        _replace_module(graph, str(source.target), fuse_conv_bn_eval(layer, norm))
         node.replace_all_uses_with(source)
         graph.graph.erase_node(node)
         folded += 1

@@ -85,6 +85,13 @@ def probe(classifier: Classifier, dataset: Dataset, spec: ModelSpec) -> tuple[in
     """
     images = as_float(torch.from_numpy(dataset.images[:TIMED_IMAGES].copy()))
     shape = tuple(images.shape[1:])
+    standardized = classifier.mean.shape[1]
+    if standardized not in (1, shape[0]):
+        # Broadcasting would repeat the channels of the images.
+        raise HarnessError(
+            f'model "{spec.id}" cannot take the images of {dataset.name}, {shape}: '
+            f"it standardizes {standardized} channels, they have {shape[0]}"
+        )
     try:
         with torch.no_grad():
             logits = classifier(images[:1])

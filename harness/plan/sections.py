@@ -105,7 +105,8 @@ def craftings(
     offered = {name: models for name, models in threats.items() if name in names}
     unread = any(kind == "threats" for kind, _ in reading.unread)
     found = [crafting for variant in chosen for crafting in under_threats(variant, offered, unread, mistakes)]
-    if chosen and not found and not unread and len(mistakes.found) == before:
+    understood = all(name in threats for variant in chosen for name in variant.spec.threats or [])
+    if chosen and understood and not found and not unread and len(mistakes.found) == before:
         mistakes.add(f"{mode}.threats", "none of its attacks runs under any of its threat models")
     return found
 

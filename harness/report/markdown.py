@@ -29,7 +29,7 @@ def pipes(head: Sequence[str], rows: Sequence[Sequence[str]], numbers_from: int)
     """A pipe table of texts; columns from `numbers_from` on are aligned to the right."""
     lines = [[plain(text) for text in line] for line in (head, *rows)]
     alignment = ["right" if i >= numbers_from else "left" for i in range(len(head))]
-    return tabulate(lines[1:], lines[0], tablefmt="pipe", colalign=alignment, disable_numparse=True)
+    return str(tabulate(lines[1:], lines[0], tablefmt="pipe", colalign=alignment, disable_numparse=True))
 
 
 def bullets(sentences: Sequence[str]) -> str:

@@ -122,7 +122,7 @@ def run_epoch(
             logits = training.network(images.contiguous(memory_format=torch.channels_last))
         loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
         training.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if recipe.gradient_clip:
             nn.utils.clip_grad_norm_(training.network.parameters(), recipe.gradient_clip)
         training.optimizer.step()

@@ -131,4 +131,4 @@ def test_more_samples_than_listed_indices_is_an_error() -> None:
 
 def test_an_unknown_word_for_indices_is_an_error() -> None:
     with pytest.raises(HarnessError, match='"balanced", "first" or a list'):
-        choose(np.array([0]), None, "random")  # type: ignore[arg-type]
+        choose(np.array([0]), None, "random")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.core.errors import HarnessError, Problems
+from harness.core.errors import Problems
 from harness.core.threat import ThreatModel
 from harness.spec import Suite, load_suite, read_suite, shipped_suites
 
@@ -24,9 +24,6 @@ def problems_of(path: Path, *overrides: str) -> list[str]:
     with pytest.raises(Problems) as raised:
         load_suite(str(path), overrides)
     return raised.value.problems
-
-
-# --- what a sound file says -------------------------------------------------------------------------------------
 
 
 def test_a_sound_suite_is_read_key_by_key(suite_file: SuiteFile) -> None:
@@ -75,8 +72,6 @@ def test_a_suite_cannot_be_changed_once_it_is_read(suite_file: SuiteFile) -> Non
 def test_a_shipped_suite_is_sound_and_named_like_its_file(name: str) -> None:
     assert load_suite(name).name == name
 
-
-# --- what is wrong ----------------------------------------------------------------------------------------------
 
 WRONG: dict[str, tuple[tuple[str, str], str]] = {
     "an unknown table": (("[whitebox]", "[whitebocks]"), "whitebocks: unknown key.\n     did you mean: whitebox?"),
@@ -210,145 +205,3 @@ def test_an_entry_with_a_mistake_keeps_its_position_and_its_name(suite_file: Sui
     assert [model.name for model in reading.suite.models] == ["plain", "batch"]
     assert [model.facts for model in reading.suite.models] == [{"bn": "N"}, {"bn": "Y"}]
     assert reading.unread == {("models", 0)}
-
-
-# --- files ------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("missing.toml", None, 'there is no suite file "missing.toml"'),
-        ("quikstart", None, "did you mean: quickstart?"),
-        ("broken.toml", b'name = "x', "broken.toml is not valid TOML: "),
-        ("twice.toml", b"a = 1\na = 2\n", "at line 2"),
-        ("latin1.toml", 'title = "Größe"'.encode("latin-1"), "is not a text file in UTF-8: byte 11 cannot be read"),
-        ("picture.toml", b"\x89PNG\r\n\x1a\n\0\0", "is not a text file in UTF-8: byte 0 cannot be read"),
-    ],
-)
-def test_what_is_no_suite_file_is_named(name: str, content: bytes | None, message: str, workplace: Path) -> None:
-    if content is not None:
-        (workplace / name).write_bytes(content)
-    with pytest.raises(HarnessError) as raised:
-        load_suite(name)
-    assert message in str(raised.value)
-
-
-def test_a_directory_is_no_suite_file_and_its_suites_are_listed(suite_file: SuiteFile, workplace: Path) -> None:
-    suite_file()
-    with pytest.raises(HarnessError, match=r"is a directory, not a suite file\.\n     in it: sound\.toml"):
-        load_suite(workplace)
-
-
-def test_a_suite_in_the_working_directory_is_found_by_name(suite_file: SuiteFile, workplace: Path) -> None:
-    (workplace / "suites").mkdir()
-    suite_file().rename(workplace / "suites" / "sound.toml")
-    assert load_suite("sound").name == "sound"
-
-
-# --- extend -----------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def child(workplace: Path) -> Callable[[str], Path]:
-    """Writes a file that extends another."""
-
-    def write(text: str) -> Path:
-        (workplace / "child.toml").write_text(text)
-        return workplace / "child.toml"
-
-    return write
-
-
-def test_a_suite_extends_another_table_by_table_and_replaces_lists(
-    suite_file: SuiteFile, child: Callable[[str], Path]
-) -> None:
-    base = load_suite(suite_file())
-    path = child('extend = "sound.toml"\nname = "child"\n[dataset]\nsamples = 7\n[[attacks]]\nname = "fgsm"\n')
-    suite = load_suite(path)
-    assert suite.name == "child"
-    assert (suite.datasets[0].id, suite.datasets[0].samples) == ("digits", 7)
-    assert [attack.name for attack in suite.attacks] == ["fgsm"]
-    assert suite.models == base.models
-
-
-def test_a_suite_extends_through_several_files(suite_file: SuiteFile, child: Callable[[str], Path]) -> None:
-    middle = suite_file().with_name("middle.toml")
-    middle.write_text('extend = "sound.toml"\ntitle = "middle"\nseeds = [1]\n')
-    suite = load_suite(child('extend = "middle.toml"\nseeds = [2]\n'))
-    assert (suite.name, suite.title, suite.seeds) == ("sound", "middle", [2])
-
-
-def test_a_list_of_threat_models_replaces_the_single_one_of_the_extended_file(
-    suite_file: SuiteFile, child: Callable[[str], Path]
-) -> None:
-    suite_file()
-    suite = load_suite(child('extend = "sound.toml"\n[[threats]]\nnorm = "l2"\nepsilon = 1\n'))
-    assert [threat.norm for threat in suite.threats] == ["l2"]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ('extend = "missing.toml"', 'extend = "missing.toml": there is no file'),
-        ('extend = "child.toml"', "a suite cannot extend itself"),
-        ('extend = "ring.toml"', "a suite cannot extend itself: .*child.toml -> .*ring.toml -> .*child.toml"),
-        ('extend = ["a.toml"]', "write the path of one suite file"),
-    ],
-)
-def test_an_extension_that_leads_nowhere_or_in_a_ring_is_an_error(
-    text: str, message: str, child: Callable[[str], Path]
-) -> None:
-    path = child(text)
-    path.with_name("ring.toml").write_text('extend = "child.toml"')
-    with pytest.raises(HarnessError, match=message):
-        load_suite(path)
-
-
-# --- overrides --------------------------------------------------------------------------------------------------
-
-
-def test_overrides_are_toml_values_or_else_text(suite_file: SuiteFile) -> None:
-    suite = load_suite(
-        suite_file(),
-        ["attacks.0.steps=5", "dataset.samples = 4", "title=Two words", "seeds=[1, 2]", "threat.epsilon=2/255"],
-    )
-    assert suite.attacks[0].arguments == {"steps": 5}
-    assert (suite.datasets[0].samples, suite.title, suite.seeds) == (4, "Two words", [1, 2])
-    assert suite.threats[0].epsilon == [2 / 255]
-
-
-def test_an_override_can_add_a_table(suite_file: SuiteFile) -> None:
-    suite = load_suite(suite_file(), ["transfer.surrogates=plain"])
-    assert suite.transfer is not None
-    assert (suite.transfer.surrogates, suite.transfer.targets) == (["plain"], ["*"])
-
-
-def test_an_override_leaves_values_that_are_no_text_alone(suite_file: SuiteFile) -> None:
-    suite = load_suite(suite_file(("samples = 20", "samples = 20\nsince = 2020-01-01")), ["seeds=[3]"])
-    assert str(suite.datasets[0].arguments["since"]) == "2020-01-01"
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("attacks.0.steps", "write key.path=value, such as attacks.0.steps=5"),
-        ("=5", "write key.path=value"),
-        ("attacks..steps=5", "write key.path=value"),
-        ("attacks.1.steps=5", '"1" is no position in a list of 1'),
-        ("attacks.-1.steps=5", '"-1" is no position in a list of 1'),
-        ("attacks.pgd.steps=5", '"pgd" is no position in a list of 1'),
-        ("name.first=x", 'there is nothing below a plain value, so no "first"'),
-        ("name.first.second=x", 'there is nothing below a plain value, so no "first"'),
-        ("atacks.0=5", "atacks: unknown key.\n     did you mean: attacks?"),
-        ("dataset.samples=many", "dataset.samples: input should be a valid integer (given: 'many')"),
-    ],
-)
-def test_an_override_that_fits_nothing_is_an_error(override: str, message: str, suite_file: SuiteFile) -> None:
-    (problem,) = problems_of(suite_file(), override)
-    assert message in problem
-
-
-def test_wrong_overrides_are_told_together_with_the_mistakes_of_the_file(suite_file: SuiteFile) -> None:
-    problems = problems_of(suite_file(("samples = 20", "samples = 0")), "a", "name.x=1")
-    assert [problem.partition(":")[0] for problem in problems] == ["--set a", "--set name.x=1", "dataset.samples"]

@@ -1,0 +1,255 @@
+"""Every mistake in a suite is found before anything runs: all at once, each in its place, and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from harness.core.errors import Problems
+from harness.plan import Options, make_plan
+
+SuiteFile = Callable[..., Path]
+Module = Callable[[str], str]
+
+
+def problems_of(path: Path, *overrides: str) -> list[str]:
+    with pytest.raises(Problems) as raised:
+        make_plan(path, Options(overrides))
+    return raised.value.problems
+
+
+TABLE = '[[tables]]\nrows = ["model"]\ncolumns = ["attack"]\n'
+
+MISTAKES: dict[str, tuple[tuple[str, str], str]] = {
+    "a misspelt attack": (
+        ('name = "pgd"', 'name = "pdg"'),
+        'attacks[0].name: attack "pdg" is not registered.\n     did you mean: pgd?',
+    ),
+    "an unknown library of attacks": (
+        ('name = "pgd"', 'name = "torchatacks:PGD"'),
+        'there is no adapter "torchatacks".\n     did you mean: torchattacks?',
+    ),
+    "an unknown key of an attack": (
+        ("steps = 3", "step = 3"),
+        'attacks[0].step: attack "pgd" has no such key.\n     did you mean: steps',
+    ),
+    "no steps": (
+        ("steps = 3", "steps = 0"),
+        "attacks[0].steps: input should be greater than or equal to 1 (given: 0)",
+    ),
+    "no steps in a sweep": (
+        ("steps = 3", "steps = [3, 0]"),
+        "attacks[0].steps: input should be greater than or equal to 1 (given: 0)",
+    ),
+    "a truth value for a number": (
+        ("steps = 3", "steps = true"),
+        "attacks[0].steps: input should be a valid integer (given: true)",
+    ),
+    "a sweep over nothing": (("steps = 3", "steps = []"), "attacks[0].steps: an empty list runs nothing"),
+    "a step that is no length": (
+        ("steps = 3", 'step_size = "eps/0"'),
+        "attacks[0].step_size: 'eps/0' divides by zero",
+    ),
+    "an unknown loss": (
+        ("steps = 3", 'loss = "ce"'),
+        "attacks[0].loss: input should be 'cross-entropy'",
+    ),
+    "an unknown preset": (
+        ('name = "pgd"\nsteps = 3', 'name = "mi-fgsm"\npreset = "papr"'),
+        'attacks[0].preset: attack "mi-fgsm" has no preset "papr".\n     did you mean: paper?',
+    ),
+    "an unknown threat model of an attack": (
+        ("steps = 3", 'threats = ["l2"]'),
+        'attacks[0].threats: there is no threat model "l2".\n     known: linf',
+    ),
+    "two attacks of one name": (
+        ("steps = 3", 'steps = 3\n[[attacks]]\nname = "pgd"'),
+        'attacks[1]: two attacks are called "PGD"; give one a label',
+    ),
+    "two threat models of one name": (
+        ("[threat]", '[[threats]]\nnorm = "linf"\nepsilon = 1\n[[threats]]'),
+        'threats[1]: two threat models are called "linf"; give one a name',
+    ),
+    "two data sets of one name": (
+        ("[dataset]", '[[datasets]]\nid = "digits"\n[[datasets]]'),
+        'datasets[1]: two data sets are called "digits (test)"; give one a label',
+    ),
+    "two models of one name": (
+        ('name = "batch"', 'name = "plain"'),
+        'models[1].name: two models are called "plain"; names are unique',
+    ),
+    "an unknown zoo model": (
+        ('"zoo:digits-vgg6-none"', '"zoo:digits-vgg6-nnoe"'),
+        'models[0]: there is no zoo model "digits-vgg6-nnoe".\n     did you mean: digits-vgg6-none',
+    ),
+    "a model without a source": (('"zoo:digits-vgg6-none"', '"vgg19"'), 'models[0]: model "vgg19" names no source'),
+    "a model for other images": (
+        ('"zoo:digits-vgg6-none"', '"zoo:cifar10-resnet20-none"'),
+        "cannot take the images of digits (test), (1, 8, 8)",
+    ),
+    "an unknown data set": (
+        ('id = "digits"', 'id = "digit"'),
+        'dataset.id: dataset "digit" is not registered.\n     did you mean: digits?',
+    ),
+    "an unknown key of a data set": (
+        ("samples = 20", 'spilt = "train"'),
+        'dataset: dataset "digits" has no key spilt.\n     did you mean: split?',
+    ),
+    "a wrong value of a data set": (
+        ("samples = 20", 'split = "val"'),
+        "dataset.split: input should be 'train' or 'test' (given: 'val')",
+    ),
+    "a missing directory": (
+        ('id = "digits"', 'id = "cifar10"\nroot = "/nowhere"'),
+        "dataset: CIFAR-10 is not in /nowhere",
+    ),
+    "more images than there are": (
+        ("samples = 20", "samples = 600"),
+        "dataset: samples = 600, but the data set has 599",
+    ),
+    "an unknown model of a section": (
+        ("[whitebox]", '[whitebox]\nmodels = "palin"'),
+        'whitebox.models: nothing is called "palin".\n     did you mean: plain?',
+    ),
+    "a fact that no model has": (
+        ("[whitebox]", '[whitebox]\nmodels = "facts.bm=N"'),
+        "whitebox.models: no model has facts.bm.\n     did you mean: facts.bn?",
+    ),
+    "a value that no fact has": (
+        ("[whitebox]", '[whitebox]\nmodels = "facts.bn=X"'),
+        'whitebox.models: no model has facts.bn = "X".\n     known: N, Y',
+    ),
+    "an unknown attack of a section": (
+        ("[whitebox]", '[whitebox]\nattacks = ["pgd", "cw*"]'),
+        'whitebox.attacks: nothing is called "cw*".\n     known: pgd',
+    ),
+    "an unknown threat model of a section": (
+        ("[whitebox]", '[whitebox]\nthreats = "l2"'),
+        'whitebox.threats: nothing is called "l2".\n     known: linf',
+    ),
+    "an unknown target": (
+        ("[whitebox]", '[transfer]\ntargets = ["btach"]'),
+        'transfer.targets: nothing is called "btach".\n     did you mean: batch?',
+    ),
+    "an attack in a norm that it does not know": (
+        ('name = "pgd"\nsteps = 3', 'name = "torchattacks:CW"'),
+        "does not work in the norm linf, only in l2",
+    ),
+    "nothing to do": (("[whitebox]", ""), "suite: nothing says what runs on what; add [whitebox] or [transfer]"),
+    "no attack to do it with": (
+        ('[[attacks]]\nname = "pgd"\nsteps = 3\n', ""),
+        "whitebox.attacks: there is no attack; add [[attacks]], one per attack",
+    ),
+    "an unknown facet of a table": (
+        ("[whitebox]", TABLE.replace("model", "modle") + "[whitebox]"),
+        'tables[0]: facet "modle" is not known.\n     did you mean: mode, model?',
+    ),
+    "a filter that nothing passes": (
+        ("[whitebox]", TABLE + 'where = { attack = "PDG" }\n[whitebox]'),
+        "tables[0]: where: no cell has attack = 'PDG'.\n     did you mean: PGD?",
+    ),
+    "a table of a section that is not there": (
+        ("[whitebox]", TABLE + 'mode = "transfer"\n[whitebox]'),
+        'tables[0]: mode = "transfer", but the suite has no section [transfer]',
+    ),
+    "two tables of one name": (
+        ("[whitebox]", 2 * (TABLE + 'name = "one"\n') + "[whitebox]"),
+        'tables: table "one": two tables have this name',
+    ),
+}
+
+
+@pytest.mark.parametrize("what", MISTAKES)
+def test_a_mistake_is_one_problem_with_its_place_and_a_way_out(what: str, suite_file: SuiteFile) -> None:
+    change, message = MISTAKES[what]
+    (problem,) = problems_of(suite_file(change))
+    assert message in problem
+
+
+def test_a_section_whose_attacks_meet_none_of_its_threat_models_runs_nothing(suite_file: SuiteFile) -> None:
+    two = ("[threat]", '[[threats]]\nnorm = "l2"\nepsilon = 1\n[[threats]]')
+    path = suite_file(two, ("steps = 3", 'threats = ["linf"]'), more='threats = "l2"\n')
+    assert problems_of(path) == ["whitebox.threats: none of its attacks runs under any of its threat models"]
+
+
+def test_mistakes_of_every_kind_are_told_in_one_go_and_nothing_else(suite_file: SuiteFile, workplace: Path) -> None:
+    path = suite_file(
+        ('name = "sound"', 'name = "sound"\nseeds = ["a"]\ncolour = "red"'),
+        ("samples = 20", 'samples = 0\nroot = "/nowhere"'),
+        ('id = "digits"', 'id = "cifar10"'),
+        ('epsilon = "8/255"', 'epsilon = "8/0"'),
+        ('"zoo:digits-vgg6-none"', '"zoo:digits-vgg6-nnoe"'),
+        ('name = "batch"', 'name = "plain"\nlable = "x"'),
+        ("steps = 3", 'steps = 0\nstep_sise = 1\nthreats = ["l2"]\n[[attacks]]\nname = "pdg"'),
+        ("[whitebox]", TABLE.replace("model", "modle") + '[whitebox]\nmodels = ["plain", "nobody"]\nattacks = "none"'),
+    )
+    places = [problem.partition(": ")[0] for problem in problems_of(path, "name.x=1", "attacks.5.steps=1")]
+    assert sorted(places) == sorted([
+        "--set name.x=1", "--set attacks.5.steps=1", "seeds[0]", "colour", "dataset.samples", "dataset",
+        "threat.epsilon", "models[0]", "models[1].lable", "models[1].name", "attacks[0].steps", "attacks[0].step_sise",
+        "attacks[0].threats", "attacks[1].name", "whitebox.models", "whitebox.attacks", "tables[0]",
+    ])  # fmt: skip
+    assert not (workplace / ".harness").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ('id = "zoo:digits-vgg6-none"', "id = 3"),
+        ('id = "zoo:digits-vgg6-none"', 'id = "zoo:nothing"'),
+        ('id = "zoo:digits-vgg6-none"', 'id = "zoo:digits-vgg6-none"\nmean = "0.5"\nstd = [1.0]'),
+        ('id = "zoo:digits-vgg6-none"', 'id = "file:weights.pt"\nachitecture = 3'),
+        ('facts = { bn = "N" }', "facts = 3"),
+        ('epsilon = "8/255"', "epsilon = -1"),
+        ('norm = "linf"', 'norm = "l7"'),
+        ("steps = 3", "steps = 0"),
+        ('name = "pgd"', 'name = "pdg"'),
+        ('name = "pgd"', "name = 3"),
+        ("samples = 20", "samples = 0"),
+        ("samples = 20", 'split = "val"'),
+        ("[whitebox]", "[whitebox]\nmodel = 3"),
+    ],
+)
+def test_a_mistake_makes_nothing_else_seem_wrong(change: tuple[str, str], suite_file: SuiteFile) -> None:
+    """The rest of the suite refers to what is wrong in every way that it can."""
+    references = (
+        'models = ["plain", "facts.bn=N"]\nattacks = ["p*"]\nthreats = ["linf"]\n'
+        '[[tables]]\nrows = ["model", "facts.bn"]\ncolumns = ["attack", "threat"]\nwhere = { "facts.bn" = "N" }\n'
+    )
+    problems = problems_of(suite_file(change, more=references))
+    assert len(problems) == 1, problems
+
+
+def test_the_file_is_named_and_the_mistakes_are_counted(suite_file: SuiteFile) -> None:
+    path = suite_file(("steps = 3", "steps = 0"))
+    with pytest.raises(Problems) as raised:
+        make_plan(path)
+    assert str(raised.value).splitlines()[0] == f"{path}: 1 mistake, nothing was run."
+
+
+def test_a_model_whose_forward_pass_raises_is_a_mistake_in_words(suite_file: SuiteFile, module: Module) -> None:
+    name = module(
+        "from torch import nn\nclass Broken(nn.Module):\n    def forward(self, images):\n        return {}['logits']\n"
+    )
+    (problem,) = problems_of(suite_file(('"zoo:digits-vgg6-none"', f'"python:{name}:Broken"')))
+    assert "cannot take the images of digits (test), (1, 8, 8): KeyError: 'logits'" in problem
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        ("images.flatten(1)[:, :9]", "has 9 classes, digits (test) has 10"),
+        ("images.flatten(1).softmax(1)[0]", "must return logits (N, K) for images (N, C, H, W)"),
+        ("[images]", "for one image it returned list"),
+    ],
+)  # fmt: skip
+def test_a_model_that_returns_no_logits_of_the_data_is_refused(
+    returned: str, message: str, suite_file: SuiteFile, module: Module
+) -> None:
+    name = module(
+        f"from torch import nn\nclass Odd(nn.Module):\n    def forward(self, images):\n        return {returned}\n"
+    )
+    (problem,) = problems_of(suite_file(('"zoo:digits-vgg6-none"', f'"python:{name}:Odd"')))
+    assert message in problem

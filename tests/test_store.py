@@ -1,0 +1,208 @@
+"""The store keeps what was computed, whole or not at all, and says what it cannot read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from harness.cells import Cells, cells_path, read_cells, write_cells
+from harness.core.errors import HarnessError
+from harness.store import OUTCOME_COLUMNS, ModelDescription, Question, Record, Store
+
+MODEL = ModelDescription(id="zoo:x", fingerprint="f", norm="bn", norm_layers={"bn": 3}, parameters=10)
+QUESTION = Question(mode="clean", target="f", surrogate="f", dataset="d")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def outcomes(*indices: int) -> pd.DataFrame:
+    """Outcomes of a few samples, in the types in which they are computed, not those in which they are kept."""
+    frame = pd.DataFrame({"index": indices})
+    for column in ("label", "wanted", "clean_prediction", "adversarial_prediction", "passes"):
+        frame[column] = [index % 10 for index in indices]
+    return frame.assign(success=False, linf=0.25, l2=0.5, zero_gradient=True)
+
+
+def record(question: Question = QUESTION, **changes: object) -> Record:
+    fields: dict[str, object] = {
+        "id": question.id, "question": question, "target": MODEL, "surrogate": MODEL, "dataset": "digits", "n": 3,
+        "values": {"clean_accuracy": 1.0}, "flags": {"zero_gradient": 3}, "environment": {"device": "cpu"},
+        "wall_seconds": 0.5, "created": "2025-01-01T00:00:00+00:00",
+    }  # fmt: skip
+    return Record.model_validate({**fields, **changes})
+
+
+def folder_of(store: Store, id: str) -> Path:
+    return store.path / "records" / id[:2] / id
+
+
+def test_a_record_is_read_back_as_it_was_written(store: Store) -> None:
+    written = record(passed={"steps": 3, "step_size": "eps/10"})
+    store.write(written, outcomes(4, 2, 9))
+    assert written.id in store
+    assert store.read(written.id) == written
+    assert store.records() == [written]
+
+
+def test_outcomes_are_read_back_in_ascending_order_and_in_the_documented_types(store: Store) -> None:
+    store.write(record(), outcomes(4, 2, 9))
+    read = store.outcomes(QUESTION.id)
+    assert list(read["index"]) == [2, 4, 9]
+    assert {column: str(kind) for column, kind in read.dtypes.items()} == OUTCOME_COLUMNS
+    assert list(read["label"]) == [2, 4, 9]
+    assert pq.read_schema(folder_of(store, QUESTION.id) / "outcomes.parquet").names == list(OUTCOME_COLUMNS)
+
+
+def test_a_record_lies_where_the_first_page_of_the_store_says(store: Store) -> None:
+    store.write(record(), outcomes(1))
+    files = sorted(str(path.relative_to(store.path)) for path in store.path.rglob("*") if path.is_file())
+    id = QUESTION.id
+    assert files == [f"records/{id[:2]}/{id}/outcomes.parquet", f"records/{id[:2]}/{id}/record.json"]
+
+
+def test_a_record_that_is_written_again_replaces_the_old_one(store: Store) -> None:
+    store.write(record(), outcomes(1))
+    store.write(record(n=2), outcomes(1, 2))
+    assert store.read(QUESTION.id).n == 2
+    assert len(store.outcomes(QUESTION.id)) == 2
+
+
+def test_the_folder_is_the_given_one_or_that_of_the_environment_or_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HARNESS_STORE", raising=False)
+    assert Store().path == Path(".harness")
+    monkeypatch.setenv("HARNESS_STORE", str(tmp_path / "named"))
+    assert Store().path == tmp_path / "named"
+    assert Store(tmp_path / "given").path == tmp_path / "given"
+
+
+def test_a_store_that_cannot_be_made_says_how_to_name_another(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(HarnessError, match="--store or HARNESS_STORE"):
+        Store(tmp_path / "file").open()
+
+
+# --- unfinished cells -------------------------------------------------------------------------------------------
+
+
+def test_finished_batches_of_an_unfinished_cell_are_kept_in_their_order(store: Store) -> None:
+    assert store.partial("x") is None
+    store.append("x", outcomes(5, 3))
+    store.append("x", outcomes(8))
+    kept = store.partial("x")
+    assert kept is not None
+    assert list(kept["index"]) == [5, 3, 8]
+    assert "x" not in store
+
+
+def test_a_finished_cell_drops_its_batches_and_its_old_failure(store: Store) -> None:
+    store.append(QUESTION.id, outcomes(1))
+    store.fail(QUESTION.id, "out of memory")
+    assert store.failure(QUESTION.id) == "out of memory"
+    store.write(record(), outcomes(1))
+    assert store.partial(QUESTION.id) is None
+    assert store.failure(QUESTION.id) is None
+
+
+def test_what_a_kill_leaves_half_written_is_no_batch(store: Store) -> None:
+    store.append("x", outcomes(1))
+    (store.path / "partial" / "x" / ".000001.parquet.123.tmp").write_bytes(b"PAR1 half a file")
+    store.append("x", outcomes(2))
+    kept = store.partial("x")
+    assert kept is not None
+    assert list(kept["index"]) == [1, 2]
+
+
+def test_what_a_kill_leaves_half_written_is_no_record(store: Store) -> None:
+    leftover = store.path / "temporary" / f"{QUESTION.id}.123"
+    leftover.mkdir(parents=True)
+    (leftover / "record.json").write_text("{")
+    assert QUESTION.id not in store
+    assert store.records() == []
+    store.write(record(), outcomes(1))
+    assert store.records() == [record()]
+
+
+def test_a_damaged_batch_is_dropped_and_the_others_survive_further_batches(store: Store) -> None:
+    for index in (1, 2, 3):
+        store.append("x", outcomes(index))
+    damaged = sorted((store.path / "partial" / "x").glob("*.parquet"))[1]
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    kept = store.partial("x")
+    assert kept is not None
+    assert list(kept["index"]) == [1, 3]
+    store.append("x", outcomes(4))
+    again = store.partial("x")
+    assert again is not None
+    assert list(again["index"]) == [1, 3, 4]
+
+
+def test_discarded_batches_are_gone(store: Store) -> None:
+    store.append("x", outcomes(1))
+    store.discard("x")
+    store.discard("x")
+    assert store.partial("x") is None
+
+
+# --- what cannot be read ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"\xff", b'{"schema_version": 1}', b'{"schema_version": 1, "unknown": 2}'],
+    ids=["empty", "cut off", "no table", "no text", "lacks fields", "unknown field"],
+)  # fmt: skip
+def test_a_damaged_record_says_which_folder_to_delete(content: bytes, store: Store) -> None:
+    store.write(record(), outcomes(1))
+    folder = folder_of(store, QUESTION.id)
+    (folder / "record.json").write_bytes(content)
+    with pytest.raises(HarnessError, match="cannot be read") as raised:
+        store.read(QUESTION.id)
+    assert f"delete the folder {folder}" in str(raised.value)
+
+
+def test_a_record_of_another_schema_is_refused_by_its_number(store: Store) -> None:
+    store.write(record(schema_version=2), outcomes(1))
+    with pytest.raises(HarnessError, match="has schema 2, this version of harness reads 1"):
+        store.read(QUESTION.id)
+
+
+def test_damaged_or_missing_outcomes_say_which_folder_to_delete(store: Store) -> None:
+    store.write(record(), outcomes(1))
+    file = folder_of(store, QUESTION.id) / "outcomes.parquet"
+    file.write_bytes(file.read_bytes()[:-10])
+    with pytest.raises(HarnessError, match="delete the folder"):
+        store.outcomes(QUESTION.id)
+    file.unlink()
+    with pytest.raises(HarnessError, match="delete the folder"):
+        store.outcomes(QUESTION.id)
+
+
+# --- cells of a suite -------------------------------------------------------------------------------------------
+
+CELLS = Cells(suite="a.b", models=[], datasets=[], cells=[])
+
+
+def test_the_cells_of_a_suite_are_read_back(store: Store) -> None:
+    write_cells(store, CELLS)
+    assert read_cells(store, "a.b") == CELLS
+    assert [path.name for path in cells_path(store, "a.b").parent.iterdir()] == ["a.b.json"]
+
+
+def test_a_suite_that_was_never_run_says_so(store: Store) -> None:
+    with pytest.raises(HarnessError, match=r"never run with the store .*\n +run it"):
+        read_cells(store, "a.b")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"suite": "a.b"}'])
+def test_damaged_cells_say_that_a_run_makes_them_anew(content: str, store: Store) -> None:
+    write_cells(store, CELLS)
+    cells_path(store, "a.b").write_text(content)
+    with pytest.raises(HarnessError, match="run the suite again"):
+        read_cells(store, "a.b")
