@@ -16,10 +16,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from harness.attacks import Samples, Setting, as_float
+from harness.attacks import Crafted, Samples, Setting, as_float
 from harness.attacks.resolve import ResolvedAttack
 from harness.core.balls import BALLS
-from harness.core.errors import ThreatModelViolation
+from harness.core.errors import HarnessError, ThreatModelViolation
 from harness.core.randomness import Draws
 from harness.core.threat import ThreatModel
 from harness.data import Dataset
@@ -134,7 +134,7 @@ class CraftJob:
         todo = torch.from_numpy(~finished).to(arena.device)
         decided = torch.zeros_like(todo)
         if self.whitebox:
-            (prediction,) = (torch.from_numpy(clean[id]).to(arena.device) for id in targets)
+            (prediction,) = (torch.tensor(clean[id], device=arena.device) for id in targets)
             decided = reached(prediction, wanted, self.threat)
         for batch in self._batches(surrogate, arena, wanted, todo, decided):
             linf, l2 = self.verify(batch, arena)
@@ -178,11 +178,26 @@ class CraftJob:
             groups = [undecided[todo[undecided]]]
         for rows in groups:
             samples = Samples(arena.images[rows], wanted[rows], arena.indices[rows])
+            owed = torch.ones_like(rows, dtype=torch.bool)
             for crafted in attack.craft(model, samples, setting):
+                self._check_shape(crafted, samples, owed)
+                owed[crafted.rows] = False
                 batch = Batch(rows[crafted.rows], *crafted[1:])
                 missing = todo[batch.rows]
                 if missing.any():
                     yield Batch(*(part[missing] for part in batch))
+            if owed.any():
+                raise HarnessError(
+                    f'attack "{self.attack.name}" returned no image for {int(owed.sum())} of {len(rows)} samples'
+                )
+
+    def _check_shape(self, crafted: Crafted, samples: Samples, owed: Tensor) -> None:
+        """Raise HarnessError when an attack returns images of another shape, or a sample twice."""
+        expected, got = (len(crafted.rows), *samples.images.shape[1:]), tuple(crafted.adversarial.shape)
+        if got != expected:
+            raise HarnessError(f'attack "{self.attack.name}" returned images of shape {got} instead of {expected}')
+        if not owed[crafted.rows].all() or len(crafted.rows.unique()) != len(crafted.rows):
+            raise HarnessError(f'attack "{self.attack.name}" returned a sample twice')
 
     def verify(self, batch: Batch, arena: Arena) -> tuple[Tensor, Tensor]:
         """(B,) L-inf and L2 distances of images that keep to the threat model.

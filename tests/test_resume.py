@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,24 +108,42 @@ def test_an_interrupted_run_says_that_it_goes_on_and_goes_on(slow: Path, monkeyp
     assert_as_if_uninterrupted(results, slow)
 
 
+def forget(results: Results, *rows: list[int]) -> dict[str, pd.DataFrame]:
+    """Make finished attacks unfinished: take their records away and keep some samples as batches."""
+    attacked = {cell.id: results.outcomes(cell.id) for cell in results.plan.cells.cells if cell.mode != "clean"}
+    for id, outcomes in attacked.items():
+        shutil.rmtree(results.store.path / "records" / id[:2] / id)
+        for batch in rows:
+            results.store.append(id, outcomes.iloc[batch])
+    return attacked
+
+
 @pytest.mark.parametrize("section", ["[whitebox]", "[transfer]"])
 def test_whichever_samples_were_finished_the_others_alone_are_computed(
     section: str, suite_file: SuiteFile, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = suite_file(("samples = 20", f"samples = {IMAGES}"), ("[whitebox]", section))
     whole = harness.run(path)
-    cells = [cell for cell in whole.plan.cells.cells if cell.mode != "clean"]
-    for cell in cells:
-        outcomes = whole.outcomes(cell.id)
-        (whole.store.path / "records" / cell.id[:2] / cell.id).rename(
-            whole.store.path / f"old {cell.surrogate} {cell.target}"
-        )
-        for rows in ([0, 7, 9], [20, 21, 22], [59, 3]):
-            whole.store.append(cell.id, outcomes.iloc[rows])
-        damaged = whole.store.path / "partial" / cell.id / "000001.parquet"
+    expected = forget(whole, [0, 7, 9], [20, 21, 22], [59, 3])
+    for id in expected:
+        damaged = whole.store.path / "partial" / id / "000001.parquet"
         damaged.write_bytes(damaged.read_bytes()[:-20])
     results, computed = resume(path, monkeypatch)
-    assert computed == {cell.id: IMAGES - 5 for cell in cells}
-    for cell in cells:
-        old = whole.store.path / f"old {cell.surrogate} {cell.target}" / "outcomes.parquet"
-        assert_frame_equal(results.outcomes(cell.id), pd.read_parquet(old))
+    assert computed == dict.fromkeys(expected, IMAGES - 5)
+    for id, outcomes in expected.items():
+        assert_frame_equal(results.outcomes(id), outcomes)
+
+
+def test_a_batch_that_was_kept_for_one_target_alone_counts_once(
+    suite_file: SuiteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = suite_file(("[whitebox]", '[transfer]\nsurrogates = "plain"'))
+    whole = harness.run(path)
+    expected = forget(whole, [0, 1])
+    one, other = expected
+    whole.store.append(one, expected[one].iloc[[4, 5, 6]])
+    results, computed = resume(path, monkeypatch)
+    assert computed == {one: 20 - 2, other: 20 - 2}
+    for id, outcomes in expected.items():
+        assert_frame_equal(results.outcomes(id), outcomes)
+        assert results.store.read(id).n == 20

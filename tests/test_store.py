@@ -120,10 +120,19 @@ def test_what_a_kill_leaves_half_written_is_no_batch(store: Store) -> None:
     assert list(kept["index"]) == [1, 2]
 
 
-def test_what_a_kill_leaves_half_written_is_no_record(store: Store) -> None:
-    leftover = store.path / "temporary" / f"{QUESTION.id}.123"
-    leftover.mkdir(parents=True)
-    (leftover / "record.json").write_text("{")
+def test_a_kill_before_the_last_rename_leaves_no_record(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.replace
+
+    def killed(self: Path, target: Path) -> Path:
+        if target == folder_of(store, QUESTION.id):
+            raise KeyboardInterrupt
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.write(record(), outcomes(1))
+    assert list(store.path.rglob("record.json"))
     assert QUESTION.id not in store
     assert store.records() == []
     store.write(record(), outcomes(1))

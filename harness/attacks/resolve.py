@@ -59,10 +59,10 @@ def preset_arguments(name: str, preset: str | None) -> dict[str, Any]:
     """A preset's arguments. Raises HarnessError for an unknown one."""
     if preset is None:
         return {}
+    parameters = parameters_of(find_factory(name))
     presets = PRESETS.get(name, {})
     if preset not in presets:
         raise HarnessError(f'preset: attack "{name}" has no preset "{preset}".\n     {did_you_mean(preset, presets)}')
-    parameters = parameters_of(find_factory(name))
     return {key: check_value(parameters[key], value) for key, value in presets[preset].items()}
 
 

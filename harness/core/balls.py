@@ -81,6 +81,9 @@ class L2Ball:
         perturbation = points - images
         length = l2_norm(perturbation)
         onto = images + perturbation * (self.epsilon / length.clamp_min(TINY))
+        # Where all pixels are rounded the same way, their sum leaves the ball again: back by one float each.
+        rounded_out = l2_norm(onto - images) > self.epsilon * (1 + 5e-7)
+        onto = torch.where(rounded_out, torch.nextafter(onto, images), onto)
         return torch.where(length > self.epsilon, onto, points).clamp(0, 1)
 
     def steepest(self, gradients: Tensor) -> Tensor:

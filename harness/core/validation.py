@@ -112,8 +112,8 @@ def _mistake(branches: list[tuple[Location, ErrorDetails]], model: type[BaseMode
     message = _any_of(OWN_WORDS.get(detail["type"]) or _words(detail) for detail in details)
     given = details[0]["input"]
     plain = isinstance(given, str | int | float | bool)
-    shown = f" (given: {_as_toml(given)})" if plain and repr(given) not in message else ""
-    return Mistake(location, kind, message + shown)
+    said = kind == "value_error" and repr(given) in message
+    return Mistake(location, kind, message + (f" (given: {_as_toml(given)})" if plain and not said else ""))
 
 
 def _words(detail: ErrorDetails) -> str:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from harness.models.classifier import Classifier
+from harness.models.classifier import Classifier, undisturbed
 
 LARGEST_DEVIATION = 1e-3
 """Of a folded network's logits, relative to the largest logit; float32 rounding gives about 1e-6."""
@@ -47,19 +47,33 @@ class ChannelsLast(nn.Module):
 def prepare(classifier: Classifier, images: Tensor) -> Prepared:
     """A fast twin of `classifier` that agrees with it on `images` (N, C, H, W).
 
-    The classifier is left as it is. A network that cannot be traced or whose twin deviates is copied unfolded.
+    The classifier is left as it is. A network that cannot be traced or whose twin deviates is copied unfolded; one
+    that cannot be copied is used as it is.
     """
-    twin = copy.deepcopy(classifier)
+    try:
+        twin = copy.deepcopy(classifier)
+    except Exception:  # noqa: BLE001 - copying runs foreign code, which may raise anything
+        return Prepared(classifier, 0.0, 0)
     folded = fold_batchnorm(twin)
-    fast = ChannelsLast(twin.to(memory_format=torch.channels_last))
-    with torch.no_grad():
-        expected, logits = classifier(images), fast(images)
-    deviation = (expected - logits).abs().max().item()
-    scale = expected.abs().max().item()
+    deviation, scale = compare(classifier, in_channels_last(twin), images)
     if folded and not deviation <= LARGEST_DEVIATION * scale:
-        twin.network = copy.deepcopy(classifier.network).to(memory_format=torch.channels_last)
-        return Prepared(fast, 0.0, 0)
-    return Prepared(fast, 4 * deviation, folded)
+        twin.network = copy.deepcopy(classifier.network)
+        folded = 0
+        deviation, scale = compare(classifier, in_channels_last(twin), images)
+    slack = 4 * deviation if deviation <= LARGEST_DEVIATION * scale else 0.0
+    return Prepared(in_channels_last(twin), slack, folded)
+
+
+def in_channels_last(model: Classifier) -> ChannelsLast:
+    """A model that works in channels-last memory; its weights are laid out anew, in place."""
+    return ChannelsLast(model.to(memory_format=torch.channels_last))
+
+
+def compare(original: Classifier, twin: nn.Module, images: Tensor) -> tuple[float, float]:
+    """Largest difference of two models' logits, and the largest logit. NaN where logits are not finite."""
+    with torch.no_grad(), undisturbed(original):
+        expected, logits = original(images), twin(images)
+    return (expected - logits).abs().max().item(), expected.abs().max().item()
 
 
 def fold_batchnorm(classifier: Classifier) -> int:

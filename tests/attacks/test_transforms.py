@@ -14,6 +14,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from harness.attacks import ATTACKS, PRESETS, Crafted, Samples, Setting
+from harness.attacks.loop import GradientAttack
 from harness.attacks.resolve import preset_arguments
 from harness.attacks.transforms import (
     DiverseInput,
@@ -409,15 +410,39 @@ def test_nesterov_turns_back_one_step_before_momentum_does(craft: Craft) -> None
     assert nesterov.flatten().tolist() == pytest.approx([0.5, 0.6])
 
 
-# --- presets ---------------------------------------------------------------------------------------------------
+# --- composition and presets -----------------------------------------------------------------------------------
+
+
+def test_parts_are_applied_in_the_order_of_the_papers() -> None:
+    attack, nesterov = ATTACKS.get("mi-di-ti-si-fgsm")(), ATTACKS.get("ni-fgsm")()
+    assert isinstance(attack, GradientAttack)
+    assert isinstance(nesterov, GradientAttack)
+    assert attack.inputs == (ScaleCopies(), DiverseInput()), "copies first, each of them diversified"
+    assert attack.gradients == (Smooth(), Momentum()), "smoothed, then normalized and accumulated"
+    assert nesterov.gradients == (NesterovMomentum(),)
+    assert ATTACKS.get("i-fgsm")() == ATTACKS.get("bim")()
+
+
+def test_every_copy_of_an_image_is_diversified_anew() -> None:
+    part, images = DiverseInput(probability=1.0, smallest=0.5, largest=1.0), torch.ones(50, 1, 16, 16)
+    first, second = (part(copy, draws(50))[0] for copy in ScaleCopies(2)(View(None, images), draws(50)))
+    assert (find_white(first).widths != find_white(second).widths).any()
+
+
+DIVERSE = {
+    "paper": {"smallest": 1.0, "largest": 330 / 299, "interpolation": "nearest", "fill": 0.5, "restore": False},
+    "torchattacks": {"smallest": 0.9, "largest": 1.0, "interpolation": "bilinear", "fill": 0.0, "restore": True},
+    "transferattack": {"smallest": 1.0, "largest": 1.1, "interpolation": "bilinear", "fill": 0.0, "restore": True},
+}
 
 
 def test_presets_hold_the_numbers_of_their_sources() -> None:
-    momentum = {"steps": 10, "decay": 1.0}
-    assert PRESETS["mi-fgsm"]["paper"] == {**momentum, "step_size": "eps/steps"}
-    assert PRESETS["mi-fgsm"]["torchattacks"] == {**momentum, "step_size": "2/255"}
-    assert PRESETS["mi-fgsm"]["transferattack"] == {**momentum, "step_size": "eps/steps"}
-    assert PRESETS["di-fgsm"]["paper"]["steps"] == 20
-    assert PRESETS["di-fgsm"]["paper"]["step_size"] == "1/255"
-    for preset in PRESETS["ti-fgsm"].values():
-        assert (preset["kernel"], preset["kernel_size"], preset["spread"]) == ("gaussian", 15, 3.0)
+    kernel = {"kernel_size": 15, "kernel": "gaussian", "spread": 3.0}
+    for preset, step_size in (("paper", "eps/steps"), ("torchattacks", "2/255"), ("transferattack", "eps/steps")):
+        loop = {"steps": 10, "step_size": step_size}
+        assert PRESETS["i-fgsm"][preset] == loop
+        assert PRESETS["mi-fgsm"][preset] == PRESETS["ni-si-fgsm"][preset] == {**loop, "decay": 1.0}
+        assert PRESETS["mi-ti-fgsm"][preset] == {**loop, **kernel, "decay": 1.0}
+        if preset == "paper":
+            loop = {"steps": 20, "step_size": "1/255"}
+        assert PRESETS["di-fgsm"][preset] == {**loop, "probability": 0.5, **DIVERSE[preset]}

@@ -253,7 +253,6 @@ def test_a_twin_with_a_batchnorm_in_train_mode_uses_the_statistics_of_the_batch_
     assert worst <= TOLERANCE * scale
 
 
-@pytest.mark.xfail(strict=True, reason="prepare runs the original outside `undisturbed`")
 def test_a_batchnorm_in_train_mode_keeps_its_running_statistics() -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), Pooled(8))
     original = classifier(network)
@@ -279,3 +278,20 @@ def test_a_convolution_whose_output_is_read_twice_keeps_its_batchnorm() -> None:
     assert prepared.folded == 0
     worst, scale = deviation(original, prepared, pictures())
     assert worst <= TOLERANCE * scale
+
+
+def test_a_network_that_cannot_be_copied_is_used_as_it_is() -> None:
+    class Uncopyable(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = Pooled(3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            logits: Tensor = self.head(x)
+            return logits
+
+        def __deepcopy__(self, memo: object) -> None:
+            raise RuntimeError("only one of me")
+
+    original = classifier(Uncopyable())
+    assert prepare(original, pictures()).model is original

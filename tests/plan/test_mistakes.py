@@ -222,6 +222,12 @@ def test_a_mistake_makes_nothing_else_seem_wrong(change: tuple[str, str], suite_
     assert len(problems) == 1, problems
 
 
+def test_an_attack_may_belong_to_a_threat_model_that_could_not_be_read(suite_file: SuiteFile) -> None:
+    unread = ("[threat]", '[[threats]]\nnorm = "l2"\nepsilon = "8/0"\n[[threats]]')
+    (problem,) = problems_of(suite_file(unread, ('name = "pgd"\nsteps = 3', 'name = "torchattacks:CW"')))
+    assert problem.startswith("threats[0].epsilon: ")
+
+
 def test_the_file_is_named_and_the_mistakes_are_counted(suite_file: SuiteFile) -> None:
     path = suite_file(("steps = 3", "steps = 0"))
     with pytest.raises(Problems) as raised:

@@ -1,0 +1,203 @@
+"""`harness train CARD`: from a card to weights beside it that the zoo serves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import harness
+from harness.cli import main
+from harness.data.digits import digits
+from harness.models.card import file_sha256, read_card
+
+CARD = """\
+# Why this card exists.
+summary = "a small network"
+seed = 3
+
+[architecture]
+network = "vgg6"
+norm = "bn"     # this comment stays
+width = 4
+channels = 1
+
+[train_data]
+id = "digits"
+split = "train"
+
+[test_data]
+id = "digits"
+split = "test"
+
+[recipe]
+epochs = 2
+batch_size = 64
+learning_rate = 0.1
+crop = 1
+"""
+
+Train = Callable[..., int]
+
+
+@pytest.fixture
+def card(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The card of a model "small" in a zoo of its own."""
+    zoo = workplace / "zoo"
+    zoo.mkdir()
+    monkeypatch.setenv("HARNESS_ZOO", str(zoo))
+    (zoo / "small.toml").write_text(CARD)
+    return zoo / "small.toml"
+
+
+@pytest.fixture
+def train(monkeypatch: pytest.MonkeyPatch) -> Train:
+    """The command line in this process; gives the exit code."""
+
+    def command(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["harness", "train", *arguments, "--device", "cpu"])
+        try:
+            main()
+        except SystemExit as exit:
+            return int(str(exit.code or 0))
+        return 0
+
+    return command
+
+
+def test_training_writes_weights_and_a_result_and_keeps_what_people_wrote(
+    card: Path, train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("small") == 0
+    assert card.read_text().startswith(CARD)
+    result = read_card(card).result
+    weights = card.with_suffix(".safetensors")
+    assert result["sha256"] == file_sha256(weights)
+    assert (result["epochs"], len(result["losses"]), len(result["test_accuracies"])) == (2, 2, 2)
+    assert result["clean_accuracy"] == result["test_accuracies"][-1]
+    printed = capsys.readouterr()
+    assert f"clean accuracy {result['clean_accuracy']:.2%} on digits (test) (n = 599)" in printed.out
+    assert printed.err.count("epoch") == 2
+    assert sorted(path.name for path in card.parent.iterdir()) == ["small.safetensors", "small.toml"]
+    assert not list(Path(".harness/training").iterdir())
+
+
+def test_the_result_is_what_the_trained_model_does(card: Path, train: Train) -> None:
+    train("small")
+    source = digits("test")
+    model = harness.load_model("zoo:small")
+    pixels = torch.from_numpy(source.read(torch.arange(len(source.labels)).numpy()))
+    with torch.no_grad():
+        logits = model(pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels)
+    correct = (logits.argmax(1).numpy() == source.labels).mean()
+    assert correct == pytest.approx(read_card(card).result["clean_accuracy"], abs=1e-9)
+
+
+def test_a_trained_card_is_left_alone_unless_it_is_forced(
+    card: Path, train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("small")
+    before, weights = card.read_text(), card.with_suffix(".safetensors").read_bytes()
+    capsys.readouterr()
+    assert train(str(card)) == 0
+    assert "is trained already" in capsys.readouterr().err
+    assert card.read_text() == before
+    assert train("small", "--force") == 0
+    assert capsys.readouterr().err.count("epoch") == 2
+    # The same seed gives the same weights; only the seconds in the card may differ.
+    assert card.with_suffix(".safetensors").read_bytes() == weights
+    assert card.read_text().count("[result]") == 1
+
+
+def test_a_card_without_its_weights_is_trained_again(card: Path, train: Train) -> None:
+    train("small")
+    card.with_suffix(".safetensors").unlink()
+    assert train("small") == 0
+    assert card.with_suffix(".safetensors").is_file()
+
+
+def start_and_kill(card: Path) -> None:
+    """Train in a process of its own, and kill it after its first epoch."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "harness", "train", "small", "--device", "cpu"],
+        stderr=subprocess.PIPE, text=True, env=dict(os.environ),
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not list(Path(".harness").glob("training/*.checkpoint.pt")):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    assert not card.with_suffix(".safetensors").exists()
+
+
+def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
+    card: Path, train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card.write_text(CARD.replace("epochs = 2", "epochs = 25"))
+    start_and_kill(card)
+    (checkpoint,) = Path(".harness/training").glob("*.checkpoint.pt")
+    finished = len(torch.load(checkpoint, weights_only=True)["history"])
+    assert 1 <= finished < 25
+    assert train("small") == 0
+    assert capsys.readouterr().err.count("epoch") == 25 - finished
+    resumed = load_file(card.with_suffix(".safetensors"))
+    assert train("small", "--force") == 0
+    whole = load_file(card.with_suffix(".safetensors"))
+    assert resumed.keys() == whole.keys()
+    assert all(torch.equal(resumed[name], whole[name]) for name in whole)
+
+
+def test_a_changed_card_does_not_go_on_from_the_training_of_the_old_one(
+    card: Path, train: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.train.run.write_weights", interrupt)
+        assert train("small") == 130
+    capsys.readouterr()
+    card.write_text(CARD.replace("learning_rate = 0.1", "learning_rate = 0.05"))
+    assert train("small") == 0
+    assert capsys.readouterr().err.count("epoch") == 2
+    card.write_text(CARD)
+    card.with_suffix(".safetensors").unlink()
+    assert train("small") == 0
+    assert capsys.readouterr().err.count("epoch") == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("learning_rate = 0.1", "learning_rate = 1e6"), "training diverged in epoch"),
+        (
+            ("learning_rate = 0.1", "learning_rate = 0"),
+            "recipe.learning_rate: input should be greater than 0 (given: 0)",
+        ),
+        (("crop = 1", "corp = 1"), "recipe.corp: unknown key.\n     did you mean: crop?"),
+        (('network = "vgg6"', 'network = "vgg7"'), 'network "vgg7" is not registered.\n     did you mean: vgg6'),
+        (('split = "train"', 'split = "tarin"'), "train_data: split: input should be 'train' or 'test'"),
+        (('[train_data]\nid = "digits"\n', "[train_data]\n"), "train_data.id: this key is required"),
+        (("seed = 3", "seed = "), "small.toml cannot be read as TOML"),
+    ],
+)
+def test_a_card_that_cannot_be_trained_says_why(
+    change: tuple[str, str], message: str, card: Path, train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert change[0] in CARD
+    card.write_text(CARD.replace(*change).replace("epochs = 2", "epochs = 6"))
+    assert train("small") == 2
+    printed = capsys.readouterr().err
+    assert message in printed
+    assert "Traceback" not in printed
+    assert not card.with_suffix(".safetensors").exists()
