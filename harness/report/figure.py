@@ -7,6 +7,7 @@ matplotlib is imported on the first call, because it takes a second that most re
 from __future__ import annotations
 
 import io
+import textwrap
 from typing import TYPE_CHECKING
 
 from harness.report.table import Entry, Row, Table
@@ -21,6 +22,9 @@ COLORS = ("#9aa5b1", "#1f5f8b", "#e08e45", "#4b9b7d", "#a4546e", "#7a6bb0", "#c9
 
 INK = "#2b3138"
 PAPER = "white"
+
+TITLE_CHARACTERS_PER_INCH = 9
+"""What fits beside each other at the size of titles."""
 
 
 def png(table: Table) -> bytes:
@@ -40,7 +44,8 @@ def _draw(table: Table) -> Figure:
     size = _map_size(table) if transfer else _bar_size(table)
     figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
     axes = figure.add_subplot()
-    axes.set_title(table.title, loc="left", fontsize=11, color=INK, pad=12)
+    title = textwrap.fill(table.title, int(size[0] * TITLE_CHARACTERS_PER_INCH))
+    axes.set_title(title, loc="left", fontsize=11, color=INK, pad=12)
     axes.tick_params(colors=INK, length=0, labelsize=9)
     (_heat_map if transfer else _bars)(table, axes)
     return figure

@@ -77,7 +77,7 @@ def _missing(runs: list[Run]) -> Iterator[str]:
     for reason, words in (("not run", "not run"), ("failed", "failed"), ("undefined", "without an image to count")):
         lacking = [run for run in runs if run.missing == reason]
         if lacking:
-            details = Counter(run.detail for run in lacking if run.detail)
+            details = Counter(run.detail.rstrip(".") for run in lacking if run.detail)
             because = f": {'; '.join(details)}" if details else ""
             yield f"{NO_NUMBER} {len(lacking)} of {len(runs)} cells {words}{because}."
 
