@@ -77,7 +77,7 @@ def compare(original: Classifier, twin: nn.Module, images: Tensor) -> tuple[floa
 
 
 def fold_batchnorm(classifier: Classifier) -> int:
-    """Replace every convolution or linear layer followed by a BatchNorm alone with one layer. Returns how many.
+    """Replace every convolution followed by a BatchNorm alone with one convolution. Returns how many.
 
     Only layers in eval mode with running statistics are folded, and only where nothing else reads or shares the layer
     in front.
