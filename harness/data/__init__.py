@@ -110,5 +110,6 @@ def _check_pixels(images: Array, count: int, name: str) -> None:
     if images.dtype != np.float32:
         raise HarnessError(f"{name}: pixels are {images.dtype}; they must be uint8, or float32 in [0, 1]")
     # A NaN makes the comparison false, so this refuses it as well.
-    if not (images.min() >= 0 and images.max() <= 1):
+    pixels = images.astype(np.float32, copy=False)
+    if not (pixels.min() >= 0 and pixels.max() <= 1):
         raise HarnessError(f"{name}: float pixels must lie in [0, 1]; standardization belongs to the model")
