@@ -9,18 +9,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from harness.core.errors import HarnessError, in_one_line
+from harness.core.validation import Closed
 from harness.store import ModelDescription, Store
 from harness.store.files import write_text
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Cell(_Strict):
+class Cell(Closed):
     """One attack on one target: where its record is, and how tables call it."""
 
     id: str
@@ -45,7 +40,7 @@ class Cell(_Strict):
     """Suite name of the model that is judged."""
 
 
-class ModelEntry(_Strict):
+class ModelEntry(Closed):
     """A model of a suite."""
 
     name: str
@@ -58,7 +53,7 @@ class ModelEntry(_Strict):
     """What it is."""
 
 
-class DatasetEntry(_Strict):
+class DatasetEntry(Closed):
     """A data set of a suite."""
 
     label: str
@@ -73,7 +68,7 @@ class DatasetEntry(_Strict):
     """Which images tables count."""
 
 
-class Cells(_Strict):
+class Cells(Closed):
     """All cells of a suite, as the last plan resolved them."""
 
     suite: str

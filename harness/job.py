@@ -35,7 +35,7 @@ PROBE_IMAGES = 16
 
 @dataclass(frozen=True)
 class Arena:
-    """Images on the device, and the predictions on them that are known so far."""
+    """The images of a data set, on the device, and how many of them at once."""
 
     dataset: Dataset
     device: torch.device
@@ -180,7 +180,7 @@ class CraftJob:
             samples = Samples(arena.images[rows], wanted[rows], arena.indices[rows])
             owed = torch.ones_like(rows, dtype=torch.bool)
             for crafted in attack.craft(model, samples, setting):
-                self._check_shape(crafted, samples, owed)
+                self._check_crafted(crafted, samples, owed)
                 owed[crafted.rows] = False
                 batch = Batch(rows[crafted.rows], *crafted[1:])
                 missing = todo[batch.rows]
@@ -191,7 +191,7 @@ class CraftJob:
                     f'attack "{self.attack.name}" returned no image for {int(owed.sum())} of {len(rows)} samples'
                 )
 
-    def _check_shape(self, crafted: Crafted, samples: Samples, owed: Tensor) -> None:
+    def _check_crafted(self, crafted: Crafted, samples: Samples, owed: Tensor) -> None:
         """Raise HarnessError when an attack returns images of another shape, or a sample twice."""
         expected, got = (len(crafted.rows), *samples.images.shape[1:]), tuple(crafted.adversarial.shape)
         if got != expected:
@@ -212,15 +212,14 @@ class CraftJob:
         if adversarial.min() < 0 or adversarial.max() > 1:
             low, high = adversarial.min().item(), adversarial.max().item()
             raise ThreatModelViolation(f'attack "{name}" left the range [0, 1]: pixels from {low:.8g} to {high:.8g}')
-        linf = BALLS["linf"](self.threat.epsilon).distance(images, adversarial)
-        l2 = BALLS["l2"](self.threat.epsilon).distance(images, adversarial)
-        worst = (linf if self.threat.norm == "linf" else l2).max().item()
+        distances = {norm: ball(self.threat.epsilon).distance(images, adversarial) for norm, ball in BALLS.items()}
+        worst = distances[self.threat.norm].max().item()
         if worst > self.threat.epsilon * (1 + 1e-6) + TOLERANCE:
             raise ThreatModelViolation(
                 f'attack "{name}" left its threat model {label}: '
                 f"worst distance {worst:.8g}, budget {self.threat.epsilon:.8g}"
             )
-        return linf, l2
+        return distances["linf"], distances["l2"]
 
     def _judge(
         self,

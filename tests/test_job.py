@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 import harness.job
 from harness.attacks import Attack, Crafted, Model, Samples, Setting, as_float
 from harness.attacks.resolve import ResolvedAttack, resolve, sweep
-from harness.core.errors import ThreatModelViolation
+from harness.core.errors import HarnessError, ThreatModelViolation
 from harness.core.threat import Goal, Norm, ThreatModel
 from harness.data import Dataset
 from harness.job import Arena, CraftJob, predict, run_clean, wanted_classes
@@ -415,3 +415,39 @@ def test_a_job_leaves_surrogate_and_targets_as_they_were() -> None:
     assert (surrogate.fingerprint, target.fingerprint) == prints
     assert not any(p.requires_grad or p.grad is not None for p in (*surrogate.parameters(), *target.parameters()))
     assert torch.equal(torch.random.get_rng_state(), state)
+
+
+# --- every sample is answered for, once ------------------------------------------------------------------------
+
+
+class Careless(Proposing):
+    """An attack that answers for the rows it is told to, in the shape it is told to."""
+
+    rows: ClassVar[list[int]] = []
+    cut: ClassVar[int] = 8
+
+    def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
+        rows = torch.tensor(self.rows)
+        images = samples.pixels(rows)[..., : self.cut]
+        yield Crafted(rows, images, torch.ones_like(rows), torch.zeros_like(rows, dtype=torch.bool))
+
+
+@pytest.mark.parametrize(
+    ("answered", "width", "message"),
+    [
+        (range(1, COUNT), 8, f"returned no image for 1 of {COUNT} samples"),
+        ([*range(COUNT), 0], 8, "returned a sample twice"),
+        (range(COUNT), 7, "returned images of shape"),
+    ],
+)
+def test_an_attack_that_loses_repeats_or_cuts_samples_is_an_error(
+    answered: Sequence[int], width: int, message: str
+) -> None:
+    class This(Careless):
+        rows: ClassVar[list[int]] = list(answered)
+        cut: ClassVar[int] = width
+
+    attack: Attack = This(torch.zeros(1))
+    job = CraftJob(ResolvedAttack("careless", attack, {}, {}), LINF, 0, CLASSES, whitebox=False)
+    with pytest.raises(HarnessError, match=message):
+        run(job, model(), grey_arena())

@@ -84,6 +84,8 @@ def compose(letters: tuple[str, ...]) -> Callable[..., Attack]:
     """A factory of I-FGSM with the named parts, whose parameters are the loop's and the parts' own."""
     parts = {key: part for key, part in {**INPUT_PARTS, **GRADIENT_PARTS}.items() if key in letters}
     own = {key: [field.name for field in fields(part)] for key, part in parts.items()}
+    loop = list(inspect.signature(bim).parameters.values())
+    defaults = {parameter.name: parameter.default for parameter in loop}
 
     def factory(**arguments: Any) -> Attack:
         made = {
@@ -91,15 +93,14 @@ def compose(letters: tuple[str, ...]) -> Callable[..., Attack]:
             for key, part in parts.items()
         }
         return GradientAttack(
-            **{"steps": 10, "step_size": "eps/steps", **arguments},
+            **{**defaults, **arguments},
             inputs=tuple(part for key, part in made.items() if key in INPUT_PARTS),
             gradients=tuple(part for key, part in made.items() if key in GRADIENT_PARTS),
         )
 
     keyword = inspect.Parameter.KEYWORD_ONLY
-    signature = list(inspect.signature(bim).parameters.values())
     hints = get_type_hints(bim, include_extras=True)
-    parameters = [p.replace(kind=keyword, annotation=hints[p.name]) for p in signature]
+    parameters = [p.replace(kind=keyword, annotation=hints[p.name]) for p in loop]
     for part in parts.values():
         hints = get_type_hints(part, include_extras=True)
         parameters += [

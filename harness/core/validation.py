@@ -1,4 +1,4 @@
-"""Validation errors in words: the key's path, what is wrong, and the nearest known key."""
+"""What is read is closed to unknown keys, and its mistakes are told in words: place, fault, nearest known key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from harness.core.errors import HarnessError, did_you_mean
@@ -23,6 +23,12 @@ OWN_WORDS = {
 
 EXPECTATION = "input should be "
 """How most of pydantic's sentences begin."""
+
+
+class Closed(BaseModel):
+    """A table or record that cannot be changed and has no keys but its own."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Mistake(NamedTuple):

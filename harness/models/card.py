@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.core.errors import HarnessError, Problems, in_one_line
-from harness.core.validation import explain
+from harness.core.validation import Closed, explain
 
 RESULT_HEADER = "\n# Written by `harness train`; not meant to be edited.\n[result]\n"
 
@@ -25,11 +25,7 @@ RESULT_TABLE = re.compile(rf"^(?:{re.escape(RESULT_HEADER.splitlines()[1])}\n)?\
 """Where the table begins, whether or not the comment above it was kept."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Architecture(_Strict):
+class Architecture(Closed):
     """A network of `harness.models.networks` and its arguments."""
 
     network: str
@@ -44,7 +40,7 @@ class Architecture(_Strict):
     """Image channels."""
 
 
-class Recipe(_Strict):
+class Recipe(Closed):
     """How a network is trained: SGD with Nesterov momentum under a learning-rate schedule."""
 
     epochs: int = Field(ge=1)
@@ -88,7 +84,7 @@ class DataKeys(BaseModel):
         return dict(self.model_extra or {})
 
 
-class Card(_Strict):
+class Card(Closed):
     """One zoo model."""
 
     summary: str

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from harness.core.validation import Closed
 
 SCHEMA_VERSION = 1
 
@@ -25,11 +25,7 @@ OUTCOME_COLUMNS = {
 """The columns of `outcomes.parquet` and their types."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Question(_Strict):
+class Question(Closed):
     """Everything that a cell's numbers depend on, and nothing else: its hash is the cell's id."""
 
     mode: Literal["clean", "whitebox", "transfer"]
@@ -64,7 +60,7 @@ class Question(_Strict):
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-class ModelDescription(_Strict):
+class ModelDescription(Closed):
     """A model as records remember it."""
 
     id: str
@@ -83,7 +79,7 @@ class ModelDescription(_Strict):
     """What the source knows: files, hashes, recipe."""
 
 
-class Record(_Strict):
+class Record(Closed):
     """The answer to one question, and how it came about."""
 
     schema_version: int = SCHEMA_VERSION
