@@ -20,6 +20,7 @@ from harness.attacks import Crafted, Samples, Setting, as_float
 from harness.attacks.resolve import ResolvedAttack
 from harness.core.balls import BALLS
 from harness.core.errors import HarnessError, ThreatModelViolation
+from harness.core.precision import PassPrecision, Precision, stages
 from harness.core.randomness import Draws
 from harness.core.threat import ThreatModel
 from harness.data import Dataset
@@ -97,6 +98,10 @@ class Batch(NamedTuple):
     passes: Tensor
     zero_gradient: Tensor
 
+    def take(self, chosen: Tensor) -> Batch:
+        """Some of the images."""
+        return Batch(*(part[chosen] for part in self))
+
 
 @dataclass(frozen=True)
 class CraftJob:
@@ -109,6 +114,8 @@ class CraftJob:
     """Number of classes of the surrogate."""
     whitebox: bool
     """The one target is the surrogate itself: samples may stop at the first success."""
+    precision: Precision = "float32"
+    """In which precision images are crafted."""
 
     def run(
         self,
@@ -136,12 +143,32 @@ class CraftJob:
         if self.whitebox:
             (prediction,) = (torch.tensor(clean[id], device=arena.device) for id in targets)
             decided = reached(prediction, wanted, self.threat)
-        for batch in self._batches(surrogate, arena, wanted, todo, decided):
-            linf, l2 = self.verify(batch, arena)
-            yield {id: self._judge(target, clean[id], batch, wanted, arena, linf, l2) for id, target in targets.items()}
+        passes = torch.zeros_like(wanted)
+        *screens, last = stages(self.precision)
+        for precision in (*screens, last):
+            for batch in self._batches(surrogate, arena, wanted, todo, decided, precision):
+                passes[batch.rows] += batch.passes
+                batch = batch._replace(passes=passes[batch.rows])
+                linf, l2 = self.verify(batch, arena)
+                judged = {
+                    id: self._judge(target, clean[id], batch, wanted, arena, linf, l2) for id, target in targets.items()
+                }
+                if precision != last:
+                    # What survived the screen is left to the next stage. Only white-box jobs, of one target, screen.
+                    judged = {id: outcomes[outcomes["success"]] for id, outcomes in judged.items()}
+                decided_now = np.isin(arena.dataset.indices, next(iter(judged.values()))["index"])
+                todo &= torch.from_numpy(~decided_now).to(arena.device)
+                if decided_now.any():
+                    yield judged
 
     def _batches(
-        self, surrogate: Classifier, arena: Arena, wanted: Tensor, todo: Tensor, decided: Tensor
+        self,
+        surrogate: Classifier,
+        arena: Arena,
+        wanted: Tensor,
+        todo: Tensor,
+        decided: Tensor,
+        precision: PassPrecision,
     ) -> Iterator[Batch]:
         """Batches of about the arena's batch size: first the samples that need no attack, then crafted ones."""
         if (decided & todo).any():
@@ -150,7 +177,7 @@ class CraftJob:
                 yield Batch(rows, as_float(arena.images[rows]), none, none.bool())
         if not (todo & ~decided).any():
             return
-        fast = prepare(surrogate, as_float(arena.images[:PROBE_IMAGES]))
+        fast = prepare(surrogate, as_float(arena.images[:PROBE_IMAGES]), precision)
         setting = Setting(self.threat, self.seed, arena.batch_size, self.whitebox, fast.slack)
         with undisturbed(surrogate):
             waiting: list[Batch] = []

@@ -194,7 +194,7 @@ class Liar(nn.Module):
 
 
 def test_a_fast_twin_that_lies_cannot_report_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness.job, "prepare", lambda *_: Prepared(Liar(), 0.0, 0))
+    monkeypatch.setattr(harness.job, "prepare", lambda *_: Prepared(Liar(), 0.0, 0, "float32"))
     original, somewhere = model(), arena()
     outcomes = run(whitebox(), original, somewhere)["cell"]
     fooled_by_the_lie = outcomes["label"] != 0

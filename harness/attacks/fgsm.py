@@ -17,7 +17,6 @@ from pydantic import Field
 
 from harness.attacks import ATTACKS, PRESETS, Attack
 from harness.attacks.loop import GradientAttack
-from harness.attacks.restarts import Restarts
 from harness.attacks.transforms import DiverseInput, Momentum, NesterovMomentum, ScaleCopies, Smooth
 from harness.core.errors import HarnessError
 from harness.core.losses import LossName
@@ -47,14 +46,11 @@ def pgd(
     restarts: Steps = 1,
 ) -> Attack:
     """PGD: projected gradient steps from a random start (Madry et al. 2018)."""
-    attack = GradientAttack(steps, step_size, loss, random_start=random_start)
-    if restarts == 1:
-        return attack
-    if not random_start:
+    if restarts > 1 and not random_start:
         raise HarnessError(
             f"restarts: without a random start all {restarts} runs are the same; set random_start = true"
         )
-    return Restarts(attack, restarts)
+    return GradientAttack(steps, step_size, loss, random_start=random_start, runs=restarts)
 
 
 @ATTACKS.register("cw-pgd")

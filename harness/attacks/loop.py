@@ -1,19 +1,16 @@
-"""The one gradient loop: loss, input transforms, gradient transforms, ball, start and step rule are its parts.
-
-Samples are in flight in a fixed number of slots. A sample that is done leaves its slot and the next one takes it,
-with its own step counter, so that batches stay full and no pass is spent on a sample that is decided.
-"""
+"""The one gradient loop: loss, input transforms, gradient transforms, ball, start and step rule are its parts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from harness.attacks import Crafted, Model, Samples, Setting, fooled
+from harness.attacks.slots import Flight, fly, takeoff
 from harness.attacks.transforms import GradientTransform, InputTransform, View
 from harness.core.balls import ball_of
 from harness.core.losses import LOSSES, Loss, LossName
@@ -22,37 +19,12 @@ from harness.core.randomness import Draws
 from harness.core.threat import Norm, ThreatModel
 
 
-class Flight(NamedTuple):
-    """The samples in flight, one row each."""
+@dataclass
+class Climb(Flight):
+    """Samples on their way up the loss."""
 
-    rows: Tensor
-    """(B,) which samples."""
-    indices: Tensor
-    """(B,) their positions in the data set."""
-    classes: Tensor
-    """(B,) true or wanted classes."""
-    images: Tensor
-    """(B, C, H, W) clean images."""
-    adversarial: Tensor
-    """(B, C, H, W) current points."""
-    steps: Tensor
-    """(B,) steps made."""
-    passes: Tensor
-    """(B,) passes spent."""
-    zero_gradient: Tensor
-    """(B,) whether a gradient was exactly zero."""
     memories: tuple[Tensor, ...]
     """What each gradient transform remembers, (B, ...)."""
-
-    def select(self, rows: Tensor) -> Flight:
-        """Some of the rows."""
-        memories = tuple(memory[rows] for memory in self.memories)
-        return Flight._make([*(tensor[rows] for tensor in self[:-1]), memories])
-
-    def put(self, rows: Tensor, other: Flight) -> None:
-        """Overwrite rows in place."""
-        for mine, new in zip((*self[:-1], *self.memories), (*other[:-1], *other.memories), strict=True):
-            mine[rows] = new
 
 
 @dataclass(frozen=True)
@@ -66,6 +38,8 @@ class GradientAttack:
     inputs: tuple[InputTransform, ...] = ()
     gradients: tuple[GradientTransform, ...] = ()
     random_start: bool = False
+    runs: int = 1
+    """Runs from different random starts; only survivors meet the next one."""
     norms: frozenset[Norm] = frozenset({"linf", "l2"})
     version: str = "1"
     batch_dependent: bool = False
@@ -75,72 +49,51 @@ class GradientAttack:
         return {"step_size": length_in(self.step_size, threat.epsilon, self.steps)}
 
     def cost(self) -> int:
-        """See `Attack`: steps times views."""
+        """See `Attack`: runs times steps times views."""
         views = 1
         for part in self.inputs:
             views *= getattr(part, "copies", 1)
-        return self.steps * views
+        return self.runs * self.steps * views
 
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """See `Attack`. Takes the first fooling point when it may stop, else the last one."""
-        waiting = torch.arange(len(samples), device=samples.classes.device)
-        flight = self._enter(samples, waiting[: setting.batch_size], setting)
-        waiting = waiting[setting.batch_size :]
-        while len(flight.rows):
-            moved, done = self._step(model, flight, setting)
-            if not done.any():
-                flight = moved
-                continue
-            out = done.nonzero()[:, 0]
-            yield Crafted(moved.rows[out], moved.adversarial[out], moved.passes[out], moved.zero_gradient[out])
-            free, stay = out[: len(waiting)], ~done
-            moved.put(free, self._enter(samples, waiting[: len(free)], setting))
-            waiting = waiting[len(free) :]
-            stay[free] = True
-            flight = moved if len(free) == len(out) else moved.select(stay)
+        return fly(self, model, samples, setting)
 
-    def _enter(self, samples: Samples, rows: Tensor, setting: Setting) -> Flight:
-        """Samples before their first step."""
-        images = samples.pixels(rows)
-        zeros = torch.zeros_like(rows)
-        draws = Draws(setting.seed, samples.indices[rows], zeros, setting.run)
-        start = ball_of(setting.threat).random_points(images, draws) if self.random_start else images
-        return Flight(
-            rows, draws.indices, samples.classes[rows], images, start.clone(), zeros, zeros.clone(),
-            torch.zeros_like(rows, dtype=torch.bool), tuple(part.start(images) for part in self.gradients),
-        )  # fmt: skip
+    def enter(self, model: Model, samples: Samples, rows: Tensor, runs: Tensor, setting: Setting) -> Climb:
+        """See `Stepper`."""
+        fields = takeoff(samples, rows, runs)
+        flight = Climb(**fields, memories=tuple(part.start(fields["images"]) for part in self.gradients))
+        if self.random_start:
+            flight.adversarial = ball_of(setting.threat).random_points(flight.images, flight.draws(setting))
+        return flight
 
-    def _step(self, model: Model, flight: Flight, setting: Setting) -> tuple[Flight, Tensor]:
-        """One step of every sample in flight, and which samples are done with it."""
+    def step(self, model: Model, flight: Climb, setting: Setting) -> tuple[Tensor, Tensor]:
+        """See `Stepper`."""
         ball = ball_of(setting.threat)
         step_size = length_in(self.step_size, setting.threat.epsilon, self.steps)
         points = flight.adversarial
         for part, memory in zip(self.gradients, flight.memories, strict=True):
             points = part.look_ahead(points, memory, step_size)
-        draws = Draws(setting.seed, flight.indices, flight.steps, setting.run)
-        direction, logits = self._gradient(model, points, flight.classes, draws)
+        direction, logits = self._gradient(model, points, flight.classes, flight.draws(setting))
         if setting.threat.goal != "untargeted":
             direction = -direction
-        vanished = direction.flatten(1).abs().amax(1) == 0
+        flight.zero_gradient |= direction.flatten(1).abs().amax(1) == 0
         memories = []
         for part, memory in zip(self.gradients, flight.memories, strict=True):
             direction, memory = part(direction, memory)
             memories.append(memory)
         adversarial = ball.project(flight.images, flight.adversarial + step_size * ball.steepest(direction))
-        steps = flight.steps + 1
-        done = steps >= self.steps
+        already = torch.zeros_like(flight.zero_gradient)
         if setting.stop_when_fooled:
             if logits is None or points is not flight.adversarial:
                 with torch.no_grad():
                     logits = model(flight.adversarial)
             already = fooled(logits, flight.classes, setting.threat, setting.slack)
             adversarial = torch.where(already.view(-1, 1, 1, 1), flight.adversarial, adversarial)
-            done |= already
-        moved = flight._replace(
-            adversarial=adversarial, steps=steps, passes=flight.passes + self.cost() // self.steps,
-            zero_gradient=flight.zero_gradient | vanished, memories=tuple(memories),
-        )  # fmt: skip
-        return moved, done
+        flight.adversarial, flight.memories = adversarial, tuple(memories)
+        flight.steps += 1
+        flight.passes += self.cost() // (self.steps * self.runs)
+        return already | (flight.steps >= self.steps), already
 
     @torch.enable_grad()
     def _gradient(self, model: Model, points: Tensor, classes: Tensor, draws: Draws) -> tuple[Tensor, Tensor | None]:

@@ -52,16 +52,18 @@ class Draws:
     """(N,) positions of the samples in their data set."""
     steps: Tensor
     """(N,) step of each sample's own run."""
-    run: int = 0
-    """Number of the restart."""
+    run: int | Tensor = 0
+    """Number of the restart, of all samples or of each, (N,)."""
 
     def select(self, rows: Tensor) -> Draws:
         """The draws of some of the samples."""
-        return Draws(self.seed, self.indices[rows], self.steps[rows], self.run)
+        run = self.run[rows] if isinstance(self.run, Tensor) else self.run
+        return Draws(self.seed, self.indices[rows], self.steps[rows], run)
 
     def uniform(self, purpose: str, *shape: int) -> Tensor:
         """Uniform numbers in [0, 1), float32 with 24 random bits, (N, *shape)."""
-        keys = torch.full_like(self.indices, _signed(self.seed * 0x2545F4914F6CDD1D + self.run) ^ _purpose_key(purpose))
+        run = torch.as_tensor(self.run, device=self.indices.device)
+        keys = (run + _signed(self.seed * 0x2545F4914F6CDD1D)) ^ _purpose_key(purpose)
         for part in (self.indices, self.steps):
             keys = mix(keys + (part + 1) * _GAMMA)
         count = math.prod(shape)

@@ -17,6 +17,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.core.errors import HarnessError, Problems, in_one_line
+from harness.core.numbers import Length, Number
+from harness.core.threat import Norm
 from harness.core.validation import Closed, explain
 
 RESULT_HEADER = "\n# Written by `harness train`; not meant to be edited.\n[result]\n"
@@ -38,6 +40,21 @@ class Architecture(Closed):
     """Number of classes."""
     channels: int = Field(3, ge=1)
     """Image channels."""
+
+
+class AdversarialTraining(Closed):
+    """Training images are replaced by adversarial ones, crafted anew in every step (Madry et al. 2018)."""
+
+    norm: Norm = "linf"
+    """Norm of the threat model."""
+    epsilon: Number = Field(gt=0)
+    """Budget on the [0, 1] pixel scale."""
+    steps: int = Field(7, ge=1)
+    """Steps of PGD, from a random start."""
+    step_size: Length = "eps/4"
+    """Length of a step."""
+    mode: Literal["eval", "train"] = "eval"
+    """Whether BatchNorm uses its running statistics or those of the batch while images are crafted."""
 
 
 class Recipe(Closed):
@@ -68,6 +85,8 @@ class Recipe(Closed):
     """Random horizontal flips."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Precision of the forward and backward passes; weights and statistics stay float32."""
+    adversarial: AdversarialTraining | None = None
+    """How training images are attacked; none by default."""
 
 
 class DataKeys(BaseModel):

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.cells import Cell
+from harness.core.precision import Precision
 from harness.data import Dataset
 from harness.job import CraftJob
 from harness.plan.attacks import Crafting
@@ -83,7 +84,8 @@ class JobMaker:
         )
         judging = sum(self.models[target].seconds_per_image for target in targets) * len(self.data.labels)
         seconds = passes * PASS_FACTOR * self.models[surrogate].seconds_per_image + judging
-        craft = CraftJob(crafting.attack, threat, seed, self.models[surrogate].classes, whitebox)
+        precision = self._precision(section)
+        craft = CraftJob(crafting.attack, threat, seed, self.models[surrogate].classes, whitebox, precision)
         return Job(self.label, surrogate, cells, questions, craft, seconds, passes)
 
     def _cell(self, crafting: Crafting, question: Question, surrogate: str, target: str) -> Cell:
@@ -109,4 +111,10 @@ class JobMaker:
             epsilon=threat.epsilon,
             goal=threat.goal,
             seed=seed,
+            precision=self._precision(section),
         )
+
+    def _precision(self, section: Section) -> Precision:
+        """The suite's policy. What a surrogate survives says nothing about targets: transfer attacks do not screen."""
+        policy = self.suite.precision
+        return "float32" if policy == "screen" and section.mode == "transfer" else policy

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
+from harness.core.precision import Precision
 from harness.spec.parts import (
     AttackSpec,
     DatasetSpec,
@@ -47,6 +48,8 @@ class Suite(Strict):
     """Every cell runs once per seed."""
     batch_size: int = Field(128, ge=1)
     """Images on the device at once; never changes a result."""
+    precision: Precision = "float32"
+    """In which precision images are crafted; judging is always float32."""
     datasets: list[DatasetSpec] = Field(min_length=1)
     """Data sets ([dataset] or [[datasets]])."""
     threats: list[ThreatSpec] = Field(min_length=1)

@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
+from harness.core.precision import Precision
 from harness.core.validation import Closed
 
 SCHEMA_VERSION = 1
@@ -50,7 +51,7 @@ class Question(Closed):
     """untargeted, or how the wanted class is chosen."""
     seed: int = 0
     """Seed of every random number."""
-    precision: str = "float32"
+    precision: Precision = "float32"
     """Precision policy of crafting; judging is always float32."""
 
     @property

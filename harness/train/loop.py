@@ -12,8 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from harness.attacks import Samples
 from harness.core.errors import HarnessError
 from harness.models.card import Recipe
+from harness.train.adversarial import adversarial_images
 from harness.train.augment import random_crop, random_flip
 from harness.train.checkpoint import Epoch, Training, restore, save
 
@@ -109,7 +111,13 @@ def run_epoch(
     device = data.pixels.device
     order = torch.randperm(len(data.labels), generator=generator).to(device)
     batches = torch.split(order, recipe.batch_size)
-    training.network.train()
+    network = training.network.train()
+
+    def forward(images: Tensor) -> Tensor:
+        with autocast(device, recipe.precision):
+            logits: Tensor = network(images.contiguous(memory_format=torch.channels_last))
+        return logits.float()
+
     losses, correct = torch.zeros((), device=device), torch.zeros((), device=device)
     for number, batch in enumerate(batches):
         rate = learning_rate(epoch * len(batches) + number, recipe.epochs * len(batches), recipe)
@@ -118,13 +126,15 @@ def run_epoch(
         images = random_crop(data.pixels[batch], recipe.crop, generator)
         images = as_float(random_flip(images, generator) if recipe.flip else images)
         labels = data.labels[batch]
-        with autocast(device, recipe.precision):
-            logits = training.network(images.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+        if recipe.adversarial:
+            samples = Samples(images, labels, batch)
+            images = adversarial_images(network, forward, samples, recipe.adversarial, seed=seed, epoch=epoch)
+        logits = forward(images)
+        loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
         training.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if recipe.gradient_clip:
-            nn.utils.clip_grad_norm_(training.network.parameters(), recipe.gradient_clip)
+            nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip)
         training.optimizer.step()
         losses += loss.detach() * len(batch)
         correct += (logits.argmax(1) == labels).sum()

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from harness.models.classifier import Classifier, Provenance
 from harness.models.networks import NETWORKS
-from harness.models.prepare import Prepared, fold_batchnorm, prepare
+from harness.models.prepare import Prepared, prepare
+from harness.models.rewrite import rewrite
 
 TOLERANCE = 1e-4
 """Of the twin's logits, relative to the largest logit."""
@@ -238,7 +239,7 @@ def test_a_batchnorm_in_train_mode_is_not_folded() -> None:
     )
     original = classifier(network)
     network[1].train()
-    assert fold_batchnorm(original) == 1
+    assert rewrite(original) == 1
     assert [type(part) for part in original.network.modules()].count(nn.BatchNorm2d) == 1
 
 
