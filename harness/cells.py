@@ -27,7 +27,7 @@ class Cell(Closed):
     threat: str
     """The threat model's label, such as "L∞ 8/255"; empty for clean cells."""
     norm: str
-    """linf or l2; empty for clean cells."""
+    """linf, l2 or l1; empty for clean cells."""
     epsilon: float
     """Budget on the [0, 1] pixel scale; 0 for clean cells."""
     dataset: str

@@ -30,6 +30,9 @@ from harness.models.prepare import prepare
 TOLERANCE = 2**-24
 """Rounding of a float32 pixel just below 1: what image + perturbation may exceed an exact budget by."""
 
+NO_MEMBER = -1
+"""In place of the number of a composed attack's member, where there is none."""
+
 PROBE_IMAGES = 16
 """Real images on which a fast twin is compared with its original."""
 
@@ -67,8 +70,8 @@ def run_clean(model: Classifier, arena: Arena) -> pd.DataFrame:
     predictions, labels = torch.cat(parts).numpy(), arena.dataset.labels
     return pd.DataFrame({
         "index": arena.dataset.indices, "label": labels, "wanted": labels, "clean_prediction": predictions,
-        "adversarial_prediction": predictions, "success": predictions != labels, "linf": 0.0, "l2": 0.0, "passes": 0,
-        "zero_gradient": False,
+        "adversarial_prediction": predictions, "success": predictions != labels, "linf": 0.0, "l2": 0.0, "l1": 0.0,
+        "passes": 0, "zero_gradient": False, "member": NO_MEMBER,
     })  # fmt: skip
 
 
@@ -97,6 +100,7 @@ class Batch(NamedTuple):
     adversarial: Tensor
     passes: Tensor
     zero_gradient: Tensor
+    member: Tensor
 
     def take(self, chosen: Tensor) -> Batch:
         """Some of the images."""
@@ -149,9 +153,10 @@ class CraftJob:
             for batch in self._batches(surrogate, arena, wanted, todo, decided, precision):
                 passes[batch.rows] += batch.passes
                 batch = batch._replace(passes=passes[batch.rows])
-                linf, l2 = self.verify(batch, arena)
+                distances = self.verify(batch, arena)
                 judged = {
-                    id: self._judge(target, clean[id], batch, wanted, arena, linf, l2) for id, target in targets.items()
+                    id: self._judge(target, clean[id], batch, wanted, arena, distances)
+                    for id, target in targets.items()
                 }
                 if precision != last:
                     # What survived the screen is left to the next stage. Only white-box jobs, of one target, screen.
@@ -174,7 +179,7 @@ class CraftJob:
         if (decided & todo).any():
             for rows in (decided & todo).nonzero()[:, 0].split(arena.batch_size):
                 none = torch.zeros_like(rows)
-                yield Batch(rows, as_float(arena.images[rows]), none, none.bool())
+                yield Batch(rows, as_float(arena.images[rows]), none, none.bool(), none + NO_MEMBER)
         if not (todo & ~decided).any():
             return
         fast = prepare(surrogate, as_float(arena.images[:PROBE_IMAGES]), precision)
@@ -209,10 +214,11 @@ class CraftJob:
             for crafted in attack.craft(model, samples, setting):
                 self._check_crafted(crafted, samples, owed)
                 owed[crafted.rows] = False
-                batch = Batch(rows[crafted.rows], *crafted[1:])
+                member = torch.full_like(crafted.rows, NO_MEMBER) if crafted.member is None else crafted.member
+                batch = Batch(rows[crafted.rows], *crafted[1:4], member)
                 missing = todo[batch.rows]
                 if missing.any():
-                    yield Batch(*(part[missing] for part in batch))
+                    yield batch.take(missing)
             if owed.any():
                 raise HarnessError(
                     f'attack "{self.attack.name}" returned no image for {int(owed.sum())} of {len(rows)} samples'
@@ -226,8 +232,8 @@ class CraftJob:
         if not owed[crafted.rows].all() or len(crafted.rows.unique()) != len(crafted.rows):
             raise HarnessError(f'attack "{self.attack.name}" returned a sample twice')
 
-    def verify(self, batch: Batch, arena: Arena) -> tuple[Tensor, Tensor]:
-        """(B,) L-inf and L2 distances of images that keep to the threat model.
+    def verify(self, batch: Batch, arena: Arena) -> dict[str, Tensor]:
+        """(B,) distances, by norm, of images that keep to the threat model.
 
         Raises:
             ThreatModelViolation: for images that are not finite, outside [0, 1] or outside the ball.
@@ -246,7 +252,7 @@ class CraftJob:
                 f'attack "{name}" left its threat model {label}: '
                 f"worst distance {worst:.8g}, budget {self.threat.epsilon:.8g}"
             )
-        return distances["linf"], distances["l2"]
+        return distances
 
     def _judge(
         self,
@@ -255,8 +261,7 @@ class CraftJob:
         batch: Batch,
         wanted: Tensor,
         arena: Arena,
-        linf: Tensor,
-        l2: Tensor,
+        distances: Mapping[str, Tensor],
     ) -> pd.DataFrame:
         """Ask the target about adversarial images."""
         with undisturbed(target):
@@ -269,10 +274,10 @@ class CraftJob:
             "clean_prediction": clean[rows],
             "adversarial_prediction": prediction.cpu().numpy(),
             "success": reached(prediction, wanted[batch.rows], self.threat).cpu().numpy(),
-            "linf": linf.cpu().numpy(),
-            "l2": l2.cpu().numpy(),
+            **{norm: distance.cpu().numpy() for norm, distance in distances.items()},
             "passes": batch.passes.cpu().numpy(),
             "zero_gradient": batch.zero_gradient.cpu().numpy(),
+            "member": batch.member.cpu().numpy(),
         })  # fmt: skip
 
 

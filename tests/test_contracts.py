@@ -20,7 +20,7 @@ from harness.core.threat import Goal, Norm, ThreatModel
 
 NAMES = ATTACKS.names()
 
-EPSILONS: dict[Norm, float] = {"linf": 8 / 255, "l2": 0.5}
+EPSILONS: dict[Norm, float] = {"linf": 8 / 255, "l2": 0.5, "l1": 4.0}
 
 SMALL: dict[str, Any] = {"steps": 3, "copies": 2, "largest": 1.5}
 """Few passes, and sizes that images of 16 pixels can show."""

@@ -90,6 +90,7 @@ class Proposing:
     norms: frozenset[Norm] = frozenset({"linf", "l2"})
     version: str = "1"
     batch_dependent: bool = False
+    members: tuple[str, ...] = ()
     seen: list[list[int]] = field(default_factory=list)
     """Data set indices of the samples that it was given, one list per call."""
 

@@ -310,6 +310,7 @@ class Cheat:
     norms: frozenset[Norm] = frozenset({"linf"})
     version = "1.0"
     batch_dependent = False
+    members = ()
 
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         for number, rows in enumerate(torch.split(torch.arange(len(samples)), setting.batch_size)):

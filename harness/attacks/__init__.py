@@ -84,9 +84,11 @@ class Crafted(NamedTuple):
     adversarial: Tensor
     """(B, C, H, W) float32 images."""
     passes: Tensor
-    """(B,) forward-and-backward passes spent."""
+    """(B,) passes through the model spent, with or without a backward half."""
     zero_gradient: Tensor
     """(B,) whether some gradient was exactly zero everywhere."""
+    member: Tensor | None = None
+    """(B,) of a composed attack, which of its members made the image; None for all others."""
 
 
 class Attack(Protocol):
@@ -104,6 +106,10 @@ class Attack(Protocol):
     def batch_dependent(self) -> bool:
         """Whether a sample's result depends on the others of its batch: then the batch size is part of the question."""
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of a composed attack's members, in the order in which they run; empty for all others."""
+
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """Propose one adversarial image per sample, yielding samples as they finish."""
 
@@ -111,7 +117,11 @@ class Attack(Protocol):
         """Forward-and-backward passes per sample when none is saved."""
 
     def resolved(self, threat: ThreatModel) -> dict[str, Any]:
-        """Arguments whose value depends on the threat model, such as a step size given as "eps/10"."""
+        """Arguments whose value depends on the threat model, such as a step size given as "eps/10".
+
+        Raises:
+            HarnessError: for a goal that the attack does not know.
+        """
 
 
 Factory = Callable[..., Attack]

@@ -53,6 +53,7 @@ class TorchattacksAttack:
     arguments: dict[str, Any]
     norms: frozenset[Norm]
     batch_dependent: bool = True
+    members: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
@@ -154,7 +155,7 @@ def instantiate(name: str, model: nn.Module, arguments: dict[str, Any], threat: 
     import torchattacks
 
     accepted = inspect.signature(getattr(torchattacks, name).__init__).parameters
-    norm = {"linf": "Linf", "l2": "L2"}[threat.norm]
+    norm = {"linf": "Linf", "l2": "L2", "l1": "L1"}[threat.norm]
     ours = {"eps": threat.epsilon, "max_epsilon": threat.epsilon, "norm": norm, "seed": seed}
     return getattr(torchattacks, name)(model, **{key: ours[key] for key in ours if key in accepted}, **arguments)
 

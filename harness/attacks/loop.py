@@ -43,6 +43,7 @@ class GradientAttack:
     norms: frozenset[Norm] = frozenset({"linf", "l2"})
     version: str = "1"
     batch_dependent: bool = False
+    members: tuple[str, ...] = ()
 
     def resolved(self, threat: ThreatModel) -> dict[str, Any]:
         """The step size as a number."""

@@ -106,7 +106,59 @@ class L2Ball:
         return l2_norm(points.double() - images.double()).flatten()
 
 
-BALLS: dict[str, type[LinfBall] | type[L2Ball]] = {"linf": LinfBall, "l2": L2Ball}
+HALVINGS = 40
+"""Of an interval that brackets a threshold: more than float32 can tell apart."""
+
+
+@dataclass(frozen=True)
+class L1Ball:
+    """Sum of absolute pixel changes <= epsilon."""
+
+    epsilon: float
+
+    def project(self, images: Tensor, points: Tensor) -> Tensor:
+        """Onto the intersection of the ball with [0, 1], which is not the one after the other (Croce & Hein 2021).
+
+        The nearest point shrinks every change by one threshold and cuts it at the range. The length falls as the
+        threshold grows, so halving an interval finds it.
+        """
+        change = points - images
+        size = change.abs().double()
+        room = torch.where(change > 0, 1 - images, images).double()
+        low = torch.zeros(len(images), 1, 1, 1, dtype=torch.float64, device=images.device)
+        high = size.flatten(1).amax(1).view(-1, 1, 1, 1)
+        inside = size.minimum(room).flatten(1).sum(1).view(-1, 1, 1, 1) <= self.epsilon
+        for _ in range(HALVINGS):
+            threshold = (low + high) / 2
+            length = (size - threshold).clamp_min(0).minimum(room).flatten(1).sum(1).view(-1, 1, 1, 1)
+            low, high = (
+                torch.where(length > self.epsilon, threshold, low),
+                torch.where(length > self.epsilon, high, threshold),
+            )
+        shrunk = (size - high).clamp_min(0).minimum(room)
+        onto = (images.double() + change.sign() * shrunk).to(images.dtype)
+        # Rounding towards the image keeps the sum of thousands of pixels inside.
+        rounded_out = (onto.double() - images.double()).abs() > shrunk
+        onto = torch.where(rounded_out, torch.nextafter(onto, images), onto)
+        return torch.where(inside, points, onto).clamp(0, 1)
+
+    def steepest(self, gradients: Tensor) -> Tensor:
+        """The sign of the largest entry, at its place; the first of equals."""
+        flat = gradients.flatten(1)
+        places = flat.abs().argmax(1, keepdim=True)
+        directions = torch.zeros_like(flat).scatter(1, places, flat.gather(1, places).sign())
+        return directions.view_as(gradients)
+
+    def random_points(self, images: Tensor, draws: Draws) -> Tensor:
+        """Normal noise, projected, as the field's implementations draw it."""
+        return self.project(images, images + draws.normal("start", *images.shape[1:]))
+
+    def distance(self, images: Tensor, points: Tensor) -> Tensor:
+        """See `Ball`."""
+        return (points.double() - images.double()).abs().flatten(1).sum(1)
+
+
+BALLS: dict[str, type[LinfBall] | type[L2Ball] | type[L1Ball]] = {"linf": LinfBall, "l2": L2Ball, "l1": L1Ball}
 
 
 def ball_of(threat: ThreatModel) -> Ball:

@@ -7,10 +7,10 @@ from typing import Literal
 
 from harness.core.numbers import as_fraction
 
-Norm = Literal["linf", "l2"]
+Norm = Literal["linf", "l2", "l1"]
 Goal = Literal["untargeted", "next", "random"]
 
-NORM_SYMBOLS = {"linf": "L∞", "l2": "L2"}
+NORM_SYMBOLS = {"linf": "L∞", "l2": "L2", "l1": "L1"}
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class ThreatSpec(Strict):
     name: str | None = None
     """How attacks and sections refer to it; default the norm."""
     norm: Norm
-    """linf or l2."""
+    """linf, l2 or l1."""
     epsilon: Annotated[list[Number], Field(min_length=1), BeforeValidator(_as_list), AfterValidator(_budgets)]
     """Budget on the [0, 1] pixel scale."""
     goal: Goal = "untargeted"

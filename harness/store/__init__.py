@@ -57,7 +57,10 @@ class Store:
                 return Record.model_validate(content)
         except (OSError, ValueError, ValidationError) as error:
             raise damaged(path, error) from None
-        raise HarnessError(f"record {path} has schema {version}, this version of harness reads {SCHEMA_VERSION}")
+        raise HarnessError(
+            f"record {path} has schema {version}, this version of harness reads {SCHEMA_VERSION}.\n"
+            "     delete the store, or name another one with --store or HARNESS_STORE"
+        )
 
     def outcomes(self, id: str) -> pd.DataFrame:
         """A finished cell's samples in ascending order of index; columns as in `OUTCOME_COLUMNS`.

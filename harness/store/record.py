@@ -9,7 +9,7 @@ from typing import Any, Literal
 from harness.core.precision import Precision
 from harness.core.validation import Closed
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 OUTCOME_COLUMNS = {
     "index": "int64",  # position of the image in the whole data set
@@ -20,8 +20,10 @@ OUTCOME_COLUMNS = {
     "success": "bool",  # untargeted: adversarial prediction is wrong; targeted: it is the wanted class
     "linf": "float32",  # largest pixel change
     "l2": "float32",  # Euclidean norm of the change
-    "passes": "int32",  # forward-and-backward passes that the attack spent on the sample
+    "l1": "float32",  # sum of the absolute pixel changes
+    "passes": "int32",  # passes through the surrogate that the attack spent on the sample
     "zero_gradient": "bool",  # some gradient of the attack was exactly zero everywhere
+    "member": "int16",  # of a composed attack, the member that made the image; -1 for all others
 }
 """The columns of `outcomes.parquet` and their types."""
 

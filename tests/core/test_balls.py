@@ -14,13 +14,13 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from torch import Tensor
 
-from harness.core.balls import BALLS, Ball, L2Ball, LinfBall, ball_of
+from harness.core.balls import BALLS, Ball, L1Ball, L2Ball, LinfBall, ball_of
 from harness.core.randomness import Draws
 from harness.core.threat import ThreatModel
 
 SHAPE = (2, 1, 3, 3)
 
-balls = st.builds(lambda kind, epsilon: kind(epsilon), st.sampled_from([LinfBall, L2Ball]), st.floats(0.002, 4.0))
+balls = st.builds(lambda kind, epsilon: kind(epsilon), st.sampled_from([LinfBall, L2Ball, L1Ball]), st.floats(0.002, 4.0))
 
 
 def tensors(low: float, high: float) -> st.SearchStrategy[Tensor]:
@@ -115,7 +115,7 @@ def test_l2_projection_keeps_its_budget_where_every_pixel_is_rounded_the_same_wa
 @given(gradients)
 def test_steepest_reaches_the_dual_norm_with_length_one(gradients: Tensor) -> None:
     flat = gradients.double().flatten(1)
-    duals = {"linf": flat.abs().sum(1), "l2": (flat**2).sum(1).sqrt()}
+    duals = {"linf": flat.abs().sum(1), "l2": (flat**2).sum(1).sqrt(), "l1": flat.abs().amax(1)}
     zero = torch.zeros_like(gradients)
     for norm, kind in BALLS.items():
         direction = kind(1.0).steepest(gradients)

@@ -95,8 +95,10 @@ class Lab:
             "success": [not right for right in correct] if success is None else list(success),
             "linf": 0.03,
             "l2": [1.0] * n if l2 is None else list(l2),
+            "l1": 0.0,
             "passes": 10,
             "zero_gradient": False,
+            "member": -1,
         })  # fmt: skip
         return frame[[name for name in OUTCOME_COLUMNS if name in frame]]
 
