@@ -65,7 +65,8 @@ def craft(
     threat = ThreatModel(norm, EPSILONS[norm], goal)
     (checked,) = sweep(name, None, arguments)
     attack = resolve(name, checked, threat, {}).attack
-    parts = [torch.cat(part) for part in zip(*attack.craft(network(), asked, Setting(threat, **setting)), strict=True)]
+    made = [part[:4] for part in attack.craft(network(), asked, Setting(threat, **setting))]
+    parts = [torch.cat(part) for part in zip(*made, strict=True)]
     order = parts[0].argsort()
     assert parts[0][order].tolist() == list(range(len(asked))), "every sample is yielded exactly once"
     return Crafted(*(part[order] for part in parts))

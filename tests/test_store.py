@@ -26,7 +26,7 @@ def outcomes(*indices: int) -> pd.DataFrame:
     frame = pd.DataFrame({"index": indices})
     for column in ("label", "wanted", "clean_prediction", "adversarial_prediction", "passes"):
         frame[column] = [index % 10 for index in indices]
-    return frame.assign(success=False, linf=0.25, l2=0.5, zero_gradient=True)
+    return frame.assign(success=False, linf=0.25, l2=0.5, l1=2.0, zero_gradient=True, member=-1)
 
 
 def record(question: Question = QUESTION, **changes: object) -> Record:

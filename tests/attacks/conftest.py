@@ -40,7 +40,8 @@ def craft() -> Craft:
     """Run an attack to its end and put its results in the order of the samples."""
 
     def run(attack: Attack, model: Model, samples: Samples, setting: Setting) -> Crafted:
-        parts = [torch.cat(part) for part in zip(*attack.craft(model, samples, setting), strict=True)]
+        made = [part[:4] for part in attack.craft(model, samples, setting)]
+        parts = [torch.cat(part) for part in zip(*made, strict=True)]
         order = parts[0].argsort()
         assert parts[0][order].tolist() == list(range(len(samples))), "every sample is yielded exactly once"
         return Crafted(*(part[order] for part in parts))
