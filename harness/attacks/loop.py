@@ -116,12 +116,23 @@ class GradientAttack:
         return gradient, None
 
 
-@torch.enable_grad()
-def input_gradient(model: Model, images: Tensor, classes: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+def input_gradient(
+    model: Model, images: Tensor, classes: Tensor, loss: Loss, repeats: int = 1
+) -> tuple[Tensor, Tensor]:
     """Gradient of the per-sample loss with respect to the images, and the logits. (N, C, H, W), (N, K).
 
-    Zero where a model hides its gradient: entries that are not finite, and logits cut off from the images.
+    Zero where a model hides its gradient: entries that are not finite, and logits cut off from the images. With
+    `repeats`, both are means over several passes, for models that answer at random (EOT, Athalye et al. 2018).
     """
+    passes = [_one_gradient(model, images, classes, loss) for _ in range(repeats)]
+    if repeats == 1:
+        return passes[0]
+    gradients, logits = zip(*passes, strict=True)
+    return torch.stack(gradients).mean(0), torch.stack(logits).mean(0)
+
+
+@torch.enable_grad()
+def _one_gradient(model: Model, images: Tensor, classes: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
     images = images.detach().requires_grad_()
     logits = model(images)
     if not logits.requires_grad:

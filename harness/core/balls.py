@@ -31,6 +31,9 @@ class Ball(Protocol):
     def random_points(self, images: Tensor, draws: Draws) -> Tensor:
         """Random points of the ball and of [0, 1]."""
 
+    def random_far_points(self, images: Tensor, draws: Draws) -> Tensor:
+        """Random points as far out as the ball and [0, 1] go, where APGD starts (Croce & Hein 2020, 2021)."""
+
     def distance(self, images: Tensor, points: Tensor) -> Tensor:
         """(N,) lengths of the perturbations, computed in float64."""
 
@@ -64,6 +67,12 @@ class LinfBall:
         """Uniform in the cube."""
         noise = 2 * draws.uniform("start", *images.shape[1:]) - 1
         return (images + self.epsilon * noise).clamp(0, 1)
+
+    def random_far_points(self, images: Tensor, draws: Draws) -> Tensor:
+        """Uniform in the cube, stretched until one pixel reaches its face."""
+        noise = 2 * draws.uniform("start", *images.shape[1:]) - 1
+        noise = noise / noise.flatten(1).abs().amax(1).view(-1, 1, 1, 1)
+        return self.project(images, images + self.epsilon * noise)
 
     def distance(self, images: Tensor, points: Tensor) -> Tensor:
         """See `Ball`."""
@@ -100,6 +109,11 @@ class L2Ball:
         direction = draws.normal("start", *images.shape[1:])
         length = self.epsilon * draws.uniform("start/length", 1, 1, 1)
         return (images + length * direction / l2_norm(direction).clamp_min(TINY)).clamp(0, 1)
+
+    def random_far_points(self, images: Tensor, draws: Draws) -> Tensor:
+        """Uniform on the sphere."""
+        direction = draws.normal("start", *images.shape[1:])
+        return self.project(images, images + self.epsilon * direction / l2_norm(direction).clamp_min(TINY))
 
     def distance(self, images: Tensor, points: Tensor) -> Tensor:
         """See `Ball`."""
@@ -152,6 +166,10 @@ class L1Ball:
     def random_points(self, images: Tensor, draws: Draws) -> Tensor:
         """Normal noise, projected, as the field's implementations draw it."""
         return self.project(images, images + draws.normal("start", *images.shape[1:]))
+
+    def random_far_points(self, images: Tensor, draws: Draws) -> Tensor:
+        """The same: the noise is far outside."""
+        return self.random_points(images, draws)
 
     def distance(self, images: Tensor, points: Tensor) -> Tensor:
         """See `Ball`."""

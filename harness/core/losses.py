@@ -13,7 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-LossName = Literal["cross-entropy", "margin", "logit"]
+LossName = Literal["cross-entropy", "margin", "logit", "dlr"]
+
+SMALLEST_SPREAD = 1e-12
+"""Keeps equal logits from dividing zero by zero."""
 
 
 def cross_entropy(logits: Tensor, classes: Tensor) -> Tensor:
@@ -33,4 +36,30 @@ def logit(logits: Tensor, classes: Tensor) -> Tensor:
     return -logits.gather(1, classes[:, None])[:, 0]
 
 
-LOSSES: dict[LossName, Loss] = {"cross-entropy": cross_entropy, "margin": margin, "logit": logit}
+def dlr(logits: Tensor, classes: Tensor) -> Tensor:
+    """Difference of logits ratio: the margin over the spread of the three largest logits (Croce & Hein 2020).
+
+    Unlike the cross-entropy it does not change when logits are scaled or shifted. With two classes the ratio is not
+    defined, and the margin alone is returned.
+    """
+    lead = margin(logits, classes)
+    if logits.shape[1] < 3:
+        return lead
+    largest = logits.topk(3, dim=1).values
+    return lead / (largest[:, 0] - largest[:, 2] + SMALLEST_SPREAD)
+
+
+def targeted_dlr(logits: Tensor, classes: Tensor, aimed: Tensor) -> Tensor:
+    """The lead of the class aimed at over the true class, over the spread of the four largest logits. (N,).
+
+    Croce & Hein (2020), section 4.1. With fewer than four classes the ratio is not defined, and the lead alone is
+    returned.
+    """
+    lead = (logits.gather(1, aimed[:, None]) - logits.gather(1, classes[:, None]))[:, 0]
+    if logits.shape[1] < 4:
+        return lead
+    largest = logits.topk(4, dim=1).values
+    return lead / (largest[:, 0] - (largest[:, 2] + largest[:, 3]) / 2 + SMALLEST_SPREAD)
+
+
+LOSSES: dict[LossName, Loss] = {"cross-entropy": cross_entropy, "margin": margin, "logit": logit, "dlr": dlr}
