@@ -8,19 +8,16 @@ depend on the batch that a sample is in, so the batch size is part of the questi
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from harness.attacks import Attack, Crafted, Model, Samples, Setting
+from harness.attacks.fence import Steady, seed_of, seeded
 from harness.core.balls import ball_of
 from harness.core.errors import HarnessError, did_you_mean
 from harness.core.numbers import Number
@@ -110,44 +107,6 @@ class TorchattacksAttack:
             attack.set_mode_targeted_by_label(quiet=True)
         adversarial: Tensor = attack(images.contiguous(), classes)
         return adversarial.detach()
-
-
-class Steady(nn.Module):
-    """A model whose layers stay in their modes: torchattacks switches whole models to eval mode and back."""
-
-    def __init__(self, model: nn.Module) -> None:
-        """Wraps `model`."""
-        super().__init__()
-        self.model = model
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits of the images."""
-        logits: Tensor = self.model(images)
-        return logits
-
-    def train(self, mode: bool = True) -> Steady:
-        """Do nothing; `eval` calls this as well."""
-        return self
-
-
-def seed_of(setting: Setting, indices: Tensor) -> int:
-    """The seed of a batch, 32 bits: torchattacks reseeds with it for every batch."""
-    digest = hashlib.sha256(f"{setting.seed}:{indices.tolist()}".encode()).digest()
-    return int.from_bytes(digest[:4], "big")
-
-
-@contextmanager
-def seeded(number: int) -> Iterator[None]:
-    """Seed the global generators, and restore them afterwards; torch's own are restored by `undisturbed`."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - foreign code draws from it
-    torch.manual_seed(number)
-    random.seed(number)
-    np.random.seed(number)  # noqa: NPY002
-    try:
-        yield
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)  # noqa: NPY002
 
 
 def instantiate(name: str, model: nn.Module, arguments: dict[str, Any], threat: ThreatModel, seed: int) -> Any:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import product
 from typing import Any, NamedTuple
 
-from harness.attacks import ATTACKS, PRESETS, Attack, Factory
-from harness.attacks.from_torchattacks import factory_of
+from harness.attacks import ATTACKS, PRESETS, Attack, Factory, from_autoattack, from_torchattacks
 from harness.core.errors import HarnessError, did_you_mean
 from harness.core.registry import parameters_of
 from harness.core.threat import ThreatModel
 from harness.core.validation import check_value
+
+
+ADAPTERS: dict[str, Callable[[str], Factory]] = {
+    "torchattacks": from_torchattacks.factory_of,
+    "autoattack": from_autoattack.factory_of,
+}
+"""Attacks of other libraries, addressed as LIBRARY:NAME."""
 
 
 class ResolvedAttack(NamedTuple):
@@ -28,15 +34,13 @@ class ResolvedAttack(NamedTuple):
 
 
 def find_factory(name: str) -> Factory:
-    """The factory under a name, `torchattacks:NAME` included. Raises HarnessError for unknown names."""
+    """The factory under a name, those of other libraries included. Raises HarnessError for unknown names."""
     library, colon, attack = name.partition(":")
     if not colon:
         return ATTACKS.get(name)
-    if library != "torchattacks":
-        raise HarnessError(
-            f'attack "{name}": there is no adapter "{library}".\n     {did_you_mean(library, ["torchattacks"])}'
-        )
-    return factory_of(attack)
+    if library not in ADAPTERS:
+        raise HarnessError(f'attack "{name}": there is no adapter "{library}".\n     {did_you_mean(library, ADAPTERS)}')
+    return ADAPTERS[library](attack)
 
 
 def sweep(name: str, preset: str | None, given: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -61,8 +61,16 @@ def attacks() -> list[Row]:
         }
         for name in ATTACKS.names()
     ]
-    theirs = {"name": "torchattacks:NAME", "keys": "that class's own", "presets": ""}
-    return [*ours, {**theirs, "summary": "Any attack of torchattacks."}]
+    theirs = [
+        {
+            "name": "torchattacks:NAME",
+            "keys": "that class's own",
+            "presets": "",
+            "summary": "Any attack of torchattacks.",
+        },
+        {"name": "autoattack:ENSEMBLE", "keys": "", "presets": "", "summary": "The official AutoAttack package."},
+    ]
+    return [*ours, *theirs]
 
 
 def datasets() -> list[Row]:

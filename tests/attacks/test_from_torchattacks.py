@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.attacks import Crafted, Samples, Setting
-from harness.attacks.from_torchattacks import OTHER_NORMS, Steady, factory_of
+from harness.attacks.fence import Steady
+from harness.attacks.from_torchattacks import OTHER_NORMS, factory_of
 from harness.attacks.resolve import resolve, sweep
 from harness.core.balls import ball_of
 from harness.core.errors import HarnessError

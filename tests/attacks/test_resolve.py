@@ -46,7 +46,7 @@ def test_keys_override_those_of_the_preset() -> None:
         ("pgd", None, {"steps": [3, 2.5]}, "steps: .*integer"),
         ("pgd", None, {"step_size": "2/0"}, "step_size: .*divides by zero"),
         ("pgd", None, {"step_size": -0.1}, "step_size: .*greater than 0"),
-        ("pgd", None, {"loss": "cross entropy"}, "loss: .*'cross-entropy', 'margin' or 'logit'"),
+        ("pgd", None, {"loss": "cross entropy"}, "loss: .*'cross-entropy', 'margin', 'logit' or 'dlr'"),
         ("ti-fgsm", None, {"kernel_size": 14}, "kernel_size: must be odd"),
         ("di-fgsm", None, {"probability": 1.5}, "probability: .*less than or equal to 1"),
         ("torchattack:PGD", None, {}, 'there is no adapter "torchattack".\n +did you mean: torchattacks'),

@@ -29,7 +29,7 @@ MISTAKES: dict[str, tuple[tuple[str, str], str]] = {
     ),
     "an unknown library of attacks": (
         ('name = "pgd"', 'name = "torchatacks:PGD"'),
-        'there is no adapter "torchatacks".\n     did you mean: torchattacks?',
+        'there is no adapter "torchatacks".\n     did you mean: torchattacks, autoattack?',
     ),
     "an unknown key of an attack": (
         ("steps = 3", "step = 3"),

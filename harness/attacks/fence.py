@@ -1,0 +1,52 @@
+"""Around foreign attacks: layers keep their modes, and seeds are the suite's and set for one batch only."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.attacks import Setting
+
+
+class Steady(nn.Module):
+    """A model whose layers stay in their modes: foreign attacks switch whole models to eval mode and back."""
+
+    def __init__(self, model: nn.Module) -> None:
+        """Wraps `model`."""
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of the images."""
+        logits: Tensor = self.model(images)
+        return logits
+
+    def train(self, mode: bool = True) -> Steady:
+        """Do nothing; `eval` calls this as well."""
+        return self
+
+
+def seed_of(setting: Setting, indices: Tensor) -> int:
+    """The seed of a batch, 32 bits: foreign attacks reseed with it for every batch."""
+    digest = hashlib.sha256(f"{setting.seed}:{indices.tolist()}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+@contextmanager
+def seeded(number: int) -> Iterator[None]:
+    """Seed the global generators, and restore them afterwards; torch's own are restored by `undisturbed`."""
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002 - foreign code draws from it
+    torch.manual_seed(number)
+    random.seed(number)
+    np.random.seed(number)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)  # noqa: NPY002
