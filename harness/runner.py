@@ -34,12 +34,13 @@ class Results:
         return render(self.plan.suite, self.plan.cells, self.store)
 
     def frame(self) -> pd.DataFrame:
-        """One row per finished cell: its names, the aggregates of its record, n and the record's id."""
+        """One row per finished cell: its names, the aggregates and flags of its record, n and the record's id."""
         rows = []
         for cell in self.plan.cells.cells:
             if cell.id in self.store:
                 record = self.store.read(cell.id)
-                rows.append({**cell.model_dump(exclude={"id"}), **record.values, "n": record.n, "id": cell.id})
+                names = cell.model_dump(exclude={"id"})
+                rows.append({**names, **record.values, "flags": record.flags, "n": record.n, "id": cell.id})
         return pd.DataFrame(rows)
 
     def outcomes(self, id: str) -> pd.DataFrame:

@@ -15,13 +15,16 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from harness.attacks import as_float
 from harness.cells import Cell
 from harness.core.errors import HarnessError, ThreatModelViolation
 from harness.environment import environment
 from harness.executors.outcome import Outcome, describe, last_line, todo
 from harness.job import Arena, run_clean
+from harness.metrics.flags import flags_of
 from harness.metrics.summary import summarize
 from harness.models.classifier import Classifier
+from harness.models.examination import EXAMINED_IMAGES, examine
 from harness.plan import Job, Plan, open_model
 from harness.store import Record, Store
 
@@ -108,8 +111,11 @@ class LocalExecutor:
 
     def _run_clean(self, job: Job) -> None:
         begin = time.perf_counter()
-        outcomes = run_clean(self._model(job.surrogate), self._arena(job.dataset))
-        self._file(job, 0, outcomes, time.perf_counter() - begin)
+        model, arena = self._model(job.surrogate), self._arena(job.dataset)
+        outcomes = run_clean(model, arena)
+        images = as_float(arena.images[:EXAMINED_IMAGES])
+        flags = flags_of(outcomes) | examine(model, images, arena.batch_size)
+        self._file(job, 0, outcomes, time.perf_counter() - begin, flags, examined=len(images))
 
     def _run_craft(self, job: Job, positions: Sequence[int], advance: Progress) -> None:
         assert job.craft is not None
@@ -129,9 +135,13 @@ class LocalExecutor:
             advance(share * len(next(iter(batch.values()))))
         for position in positions:
             everything = pd.concat(parts[job.cells[position].id], ignore_index=True).drop_duplicates("index")
-            self._file(job, position, everything, time.perf_counter() - begin)
+            # Only where samples stop at their first success is the member that made the image the only one to fool.
+            flags = flags_of(everything, job.craft.attack.attack.members if job.craft.whitebox else ())
+            self._file(job, position, everything, time.perf_counter() - begin, flags)
 
-    def _file(self, job: Job, position: int, outcomes: pd.DataFrame, seconds: float) -> None:
+    def _file(
+        self, job: Job, position: int, outcomes: pd.DataFrame, seconds: float, flags: dict[str, int], examined: int = 0
+    ) -> None:
         """Write a cell's record."""
         cell, models = job.cells[position], self.plan.models
         record = Record(
@@ -143,7 +153,8 @@ class LocalExecutor:
             passed=job.craft.attack.passed if job.craft else {},
             n=len(outcomes),
             values=summarize(outcomes),
-            flags=flags_of(outcomes),
+            flags=flags,
+            examined=examined,
             environment=self._environment,
             wall_seconds=seconds,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -169,13 +180,6 @@ class LocalExecutor:
 
     def _open(self, label: str) -> Arena:
         return Arena(self.plan.datasets[label], self.device, self.plan.suite.batch_size)
-
-
-def flags_of(outcomes: pd.DataFrame) -> dict[str, int]:
-    """Warning signs and the number of samples that show them; what no sample shows is left out."""
-    not_finite = (outcomes["adversarial_prediction"] < 0) | (outcomes["clean_prediction"] < 0)
-    counts = {"zero_gradient": int(outcomes["zero_gradient"].sum()), "nonfinite_logits": int(not_finite.sum())}
-    return {flag: count for flag, count in counts.items() if count}
 
 
 def finished_everywhere(parts: Mapping[str, Sequence[pd.DataFrame]], arena: Arena) -> npt.NDArray[np.bool_]:

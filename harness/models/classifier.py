@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.models.census import NormCensus, take_census
+from harness.models.state import State
 
 FINGERPRINTED_DETAILS = ("source_sha256", "arguments")
 """Details of the provenance that change what a network computes without showing in its layers or state."""
@@ -97,7 +98,7 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
     """
     modes = [(part, part.training) for part in module.modules()]
     flags = [(parameter, parameter.requires_grad, parameter.grad) for parameter in module.parameters()]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
+    buffers = State(module, parameters=False)
     with torch.random.fork_rng():
         try:
             yield
@@ -107,7 +108,4 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
             for parameter, requires_grad, grad in flags:
                 parameter.requires_grad_(requires_grad)
                 parameter.grad = grad
-            with torch.no_grad():
-                for buffer, value in buffers:
-                    if not torch.equal(buffer, value):
-                        buffer.copy_(value)
+            buffers.put_back()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from harness.report.formats import FORMATS, Format
@@ -22,6 +23,7 @@ def json_text(table: Table) -> str:
         "columns": table.columns,
         "rows": [{"header": row.header, "entries": [_entry(entry) for entry in row.entries]} for row in table.rows],
         "notes": table.notes,
+        "flags": [asdict(raised) for raised in table.flags],
     }
     return json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 

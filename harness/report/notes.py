@@ -8,6 +8,8 @@ from dataclasses import replace
 
 from harness.report.cell_facets import NORM_FAMILIES, RANDOM_MARK, model_label
 from harness.report.evidence import Evidence
+from harness.report.flag_notes import raised_by
+from harness.report.flag_notes import sentences as flag_sentences
 from harness.report.table import Run, Table
 from harness.report.words import DENOMINATOR_WORDS, INCOMPLETE_MARK, MEANS, METRIC_WORDS, NO_NUMBER, count_words
 
@@ -19,13 +21,14 @@ KEEP_WORDS = {
 
 
 def notes_of(table: Table, evidence: Evidence) -> Table:
-    """The table with its notes."""
+    """The table with its notes and flags."""
     runs = table.runs
     sentences = (
         *_counted(table, runs, evidence), *_means(table), *_shared_labels(table, evidence),
-        *_whitebox_entries(table), *_missing(runs), *_random_weights(runs, evidence), *_flags(runs, evidence),
+        *_whitebox_entries(table), *_missing(runs), *_random_weights(runs, evidence),
     )  # fmt: skip
-    return replace(table, notes=sentences)
+    flags = raised_by(table, evidence)
+    return replace(table, notes=(*sentences, *flag_sentences(flags)), flags=flags)
 
 
 def _counted(table: Table, runs: list[Run], evidence: Evidence) -> Iterator[str]:
@@ -86,16 +89,3 @@ def _random_weights(runs: list[Run], evidence: Evidence) -> Iterator[str]:
     shown = {name for run in runs for name in (run.cell.surrogate, run.cell.target)}
     if any(model_label(m).endswith(RANDOM_MARK) for m in evidence.cells.models if m.name in shown):
         yield f"{RANDOM_MARK} random weights, never trained."
-
-
-def _flags(runs: list[Run], evidence: Evidence) -> Iterator[str]:
-    samples: Counter[str] = Counter()
-    cells: Counter[str] = Counter()
-    for run in runs:
-        record = evidence.record(run.cell)
-        for flag, count in (record.flags if record else {}).items():
-            if count:
-                samples[flag] += count
-                cells[flag] += 1
-    for flag in sorted(samples):
-        yield f"{flag}: {samples[flag]} samples in {cells[flag]} of {len(runs)} cells."

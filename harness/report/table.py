@@ -64,6 +64,22 @@ class Row:
 
 
 @dataclass(frozen=True)
+class Raised:
+    """A warning sign that a model showed somewhere behind a table."""
+
+    flag: str
+    """A name of `harness.metrics.flags.FLAGS`."""
+    model: str
+    """The model's name in the suite."""
+    images: int
+    """How many images show it; the most in one cell."""
+    of: int
+    """How many images were looked at there."""
+    cells: int
+    """How many cells of the table show it; 0 for what the model showed when it was examined on clean images."""
+
+
+@dataclass(frozen=True)
 class Table:
     """Estimates by rows and columns, with everything a reader needs to understand them."""
 
@@ -85,6 +101,8 @@ class Table:
     """The lines, in printing order."""
     notes: tuple[str, ...] = field(default=())
     """Sentences below the table."""
+    flags: tuple[Raised, ...] = field(default=())
+    """Warning signs about its numbers; the notes explain them."""
 
     @property
     def entries(self) -> Iterator[Entry]:

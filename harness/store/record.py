@@ -104,7 +104,9 @@ class Record(Closed):
     values: dict[str, float]
     """Aggregates over all samples: clean_accuracy, robust_accuracy, mean distances, passes."""
     flags: dict[str, int] = {}
-    """Warning signs and the number of samples that show them, such as zero_gradient or nonfinite_logits."""
+    """Warning signs (`harness.metrics.flags`) and the number of samples that show them."""
+    examined: int = 0
+    """Of a clean cell: the number of images on which the model itself was examined for warning signs."""
     environment: dict[str, Any]
     """Package versions, commit and dirty flag of the source tree, platform, device."""
     wall_seconds: float

@@ -41,9 +41,13 @@ class Lab:
         self.models.append(ModelEntry(name=name, label=label or name, facts=facts, description=description))
         return name
 
-    def judge_clean(self, model: str, correct: Sequence[bool], data: str = "Digits", run: bool = True) -> Cell:
+    def judge_clean(
+        self, model: str, correct: Sequence[bool], data: str = "Digits", run: bool = True,
+        flags: dict[str, int] | None = None,
+    ) -> Cell:  # fmt: skip
         self.clean[model, data] = list(correct)
-        return self._cell("clean", model, model, "Clean", ("", 0.0, ""), data, 0, list(correct) if run else None)
+        outcomes = list(correct) if run else None
+        return self._cell("clean", model, model, "Clean", ("", 0.0, ""), data, 0, outcomes, flags)
 
     def attack(
         self, surrogate: str, target: str, correct: Sequence[bool] | None, attack: str = "PGD",
@@ -74,7 +78,8 @@ class Lab:
             by_name = {model.name: model.description for model in self.models}
             record = Record(
                 id=cell.id, question=question, target=by_name[target], surrogate=by_name[surrogate], dataset=data,
-                n=len(outcomes), values=summarize(outcomes), flags=flags or {}, environment={"host": "somewhere"},
+                n=len(outcomes), values=summarize(outcomes), flags=flags or {},
+                examined=3 if mode == "clean" else 0, environment={"host": "somewhere"},
                 wall_seconds=1.0, created="2020-01-01T00:00:00Z",
             )  # fmt: skip
             self.store.write(record, outcomes)

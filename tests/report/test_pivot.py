@@ -249,15 +249,13 @@ def test_missing_clean_predictions_of_another_model_are_named(transfer: Lab, mak
     assert "– 1 of 1 cells not run: no clean predictions of a." in made.notes
 
 
-def test_flags_and_random_weights_show_below_the_table(lab: Lab) -> None:
+def test_random_weights_show_below_the_table(lab: Lab) -> None:
     lab.model("m", label="M", random=True)
     lab.judge_clean("m", [T] * 4)
-    lab.attack("m", "m", [F] * 4, flags={"zero_gradient": 3})
-    lab.attack("m", "m", [F] * 4, "CW")
+    lab.attack("m", "m", [F] * 4)
     made = table(lab, ["model"], ["attack"], clean=False)
     assert headers(made) == [("M†",)]
     assert "† random weights, never trained." in made.notes
-    assert "zero_gradient: 3 samples in 1 of 2 cells." in made.notes
 
 
 def test_two_data_sets_with_the_same_models_stay_apart(lab: Lab) -> None:

@@ -1,0 +1,103 @@
+"""Warning signs that an evaluation may be unreliable: what each means, and those that show in outcomes.
+
+Flags of a model are found on a few clean images, by `harness.models.examination`, and stand in the record of its clean
+cell. Flags of a cell are counted here, over all its samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import pandas as pd
+
+
+class Flag(NamedTuple):
+    """A warning sign, in words that fit behind its name."""
+
+    meaning: str
+    """What was seen."""
+    advice: str
+    """What that does to the numbers, and what to do about it."""
+    shown_by: Literal["model", "surrogate", "target"] = "model"
+    """The model itself when it is examined; or, in outcomes, the surrogate or the target of a cell."""
+
+
+FLAGS = {
+    "nonfinite_logits": Flag(
+        "logits are NaN or infinite",
+        "they count as wrong answers: find the operation that makes them",
+        "target",
+    ),
+    "probability_outputs": Flag(
+        "the model returns probabilities, not logits",
+        "attacks on its loss are weakened: return what goes into the softmax",
+    ),
+    "nondeterministic": Flag(
+        "logits of the same images differ from pass to pass",
+        "attacks that do not average over the randomness overstate robustness, and numbers do not repeat: "
+        "evaluate with the randomness fixed or averaged out",
+    ),
+    "dynamic": Flag(
+        "the model changes its state when it predicts, and with it its logits",
+        "an answer depends on what was asked before: freeze the state, or adapt the attack to it",
+    ),
+    "batch_dependent": Flag(
+        "logits of an image depend on the other images of its batch",
+        "numbers hold for these batches only: use the statistics of the training data",
+    ),
+    "hidden_gradient": Flag(
+        "no gradient reaches the image",
+        "gradient attacks find nothing there: replace the step that blocks it by a differentiable one, "
+        "or use query and transfer attacks",
+    ),
+    "nonfinite_gradient": Flag(
+        "gradients are NaN or infinite where logits are not",
+        "attacks see zeros in their place: find the operation, such as a root or a norm at zero",
+    ),
+    "saturated_loss": Flag(
+        "the cross-entropy is so small that its gradient vanishes in float32, while that of the margin does not",
+        "attacks on cross-entropy stand still there: use one on the margin, or scale the logits down",
+    ),
+    "zero_gradient": Flag(
+        "a gradient of the attack was exactly zero",
+        "the attack stood still and may overstate robustness: use another loss, or a query attack",
+        "surrogate",
+    ),
+    "square_below_gradients": Flag(
+        "Square, which uses no gradient, fooled the model after all other attacks had failed",
+        "gradients seem to be masked and robustness overstated: use more queries, or an adaptive attack",
+        "target",
+    ),
+}
+"""All flags, in the order in which reports show them."""
+
+SQUARE = "square"
+"""The member of composed attacks that uses no gradient."""
+
+SQUARE_SHARE = 0.002
+"""Share of all samples that Square alone may fool before that is a sign of masked gradients; AutoAttack's own."""
+
+
+def flags_of(outcomes: pd.DataFrame, members: Sequence[str] = ()) -> dict[str, int]:
+    """The flags that a cell's outcomes raise, with the number of samples that show each.
+
+    Args:
+        outcomes: all samples of the cell.
+        members: names of the members of a composed white-box attack, by the numbers in the column `member`.
+    """
+    not_finite = (outcomes["adversarial_prediction"] < 0) | (outcomes["clean_prediction"] < 0)
+    square = fooled_by_square_alone(outcomes, members)
+    counts = {
+        "nonfinite_logits": int(not_finite.sum()),
+        "zero_gradient": int(outcomes["zero_gradient"].sum()),
+        "square_below_gradients": square if square > SQUARE_SHARE * len(outcomes) else 0,
+    }
+    return {flag: count for flag, count in counts.items() if count}
+
+
+def fooled_by_square_alone(outcomes: pd.DataFrame, members: Sequence[str]) -> int:
+    """Samples that Square fooled when it came last, after all other members of a composed attack; 0 if it did not."""
+    if len(members) < 2 or members[-1] != SQUARE:
+        return 0
+    return int((outcomes["success"] & (outcomes["member"] == len(members) - 1)).sum())

@@ -1,0 +1,66 @@
+"""The warning signs behind a table: which models raised which, and what that means, in one sentence each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from harness.metrics.flags import FLAGS
+from harness.report.evidence import Evidence
+from harness.report.table import Raised, Table
+
+
+def raised_by(table: Table, evidence: Evidence) -> tuple[Raised, ...]:
+    """The flags of a table's cells and of all models that have a part in them."""
+    shown: dict[tuple[str, str], list[Raised]] = {}
+    for one in (*_of_models(table, evidence), *_of_cells(table, evidence)):
+        shown.setdefault((one.flag, one.model), []).append(one)
+    names = [entry.name for entry in evidence.cells.models]
+    order = [(flag, name) for flag in FLAGS for name in names if (flag, name) in shown]
+    return tuple(_worst(shown[key]) for key in order)
+
+
+def sentences(raised: Sequence[Raised]) -> Iterator[str]:
+    """One per flag: what was seen on which models, and what to do."""
+    for name, flag in FLAGS.items():
+        where: dict[str, list[str]] = {}
+        for one in raised:
+            if one.flag == name:
+                where.setdefault(_extent(one), []).append(one.model)
+        if where:
+            places = "; ".join(f"{', '.join(models)}: {extent}" for extent, models in where.items())
+            yield f"{name}: {flag.meaning} ({places}); {flag.advice}."
+
+
+def _of_models(table: Table, evidence: Evidence) -> Iterator[Raised]:
+    """What models showed when they were examined, as their clean cells remember it."""
+    shown = {(name, run.cell.dataset) for run in table.runs for name in (run.cell.surrogate, run.cell.target)}
+    for cell in evidence.cells.cells:
+        if cell.mode == "clean" and (cell.target, cell.dataset) in shown and (record := evidence.record(cell)):
+            for flag, count in record.flags.items():
+                if FLAGS[flag].shown_by == "model":
+                    yield Raised(flag, cell.target, count, record.examined, 0)
+
+
+def _of_cells(table: Table, evidence: Evidence) -> Iterator[Raised]:
+    for run in table.runs:
+        if record := evidence.record(run.cell):
+            for flag, count in record.flags.items():
+                if (side := FLAGS[flag].shown_by) != "model":
+                    yield Raised(flag, getattr(run.cell, side), count, record.n, 1)
+
+
+def _worst(found: Sequence[Raised]) -> Raised:
+    """One for all cells of a model: targets of one crafting share its samples, so that sums would count them twice."""
+    worst = max(found, key=lambda one: one.images)
+    return Raised(worst.flag, worst.model, worst.images, worst.of, sum(one.cells for one in found))
+
+
+def _extent(raised: Raised) -> str:
+    share = f"{raised.images} of {raised.of} images"
+    match raised.cells:
+        case 0:
+            return f"{share} examined"
+        case 1:
+            return f"{share} in 1 cell"
+        case cells:
+            return f"up to {share} in {cells} cells"

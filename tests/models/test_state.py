@@ -1,0 +1,56 @@
+"""What a module holds is compared by place and value, and put back there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from harness.models.classifier import undisturbed
+from harness.models.state import State
+
+CHANGES: dict[str, Callable[[nn.BatchNorm2d], object]] = {
+    "a buffer in place": lambda layer: layer.running_mean.add_(1),  # type: ignore[union-attr]
+    "a buffer replaced": lambda layer: setattr(layer, "running_mean", torch.ones(3)),
+    "a buffer replaced by an equal one": lambda layer: setattr(layer, "running_mean", torch.zeros(3)),
+    "a buffer dropped": lambda layer: setattr(layer, "running_mean", None),
+    "a parameter in place": lambda layer: layer.weight.data.mul_(2),
+    "a parameter replaced": lambda layer: setattr(layer, "weight", nn.Parameter(torch.zeros(3))),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_is_seen_and_undone(change: str) -> None:
+    network = nn.Sequential(nn.BatchNorm2d(3)).requires_grad_(False)
+    layer = network[0]
+    assert isinstance(layer, nn.BatchNorm2d)
+    mean, weight, state = layer.running_mean, layer.weight, State(network)
+    seen = [state.changed]
+    CHANGES[change](layer)
+    seen.append(state.changed)
+    state.put_back()
+    seen.append(state.changed)
+    assert seen == [False, True, False]
+    assert layer.running_mean is mean
+    assert layer.weight is weight
+    assert (layer.running_mean == 0).all()  # type: ignore[union-attr]
+    assert (layer.weight == 1).all()
+
+
+def test_parameters_can_be_left_out() -> None:
+    layer = nn.BatchNorm2d(3).requires_grad_(False)
+    state = State(layer, parameters=False)
+    layer.weight.mul_(2)
+    assert not state.changed
+    state.put_back()
+    assert (layer.weight == 2).all()
+
+
+def test_undisturbed_puts_back_a_buffer_that_was_replaced() -> None:
+    layer = nn.BatchNorm2d(3)
+    mean = layer.running_mean
+    with undisturbed(layer):
+        layer.running_mean = torch.ones(3)
+    assert layer.running_mean is mean
