@@ -27,10 +27,12 @@ EPSILONS: dict[Norm, float] = {"linf": 8 / 255, "l2": 0.5, "l1": 4.0}
 ALWAYS_RANDOM = ("apgd", "autoattack", "square")
 """Names of attacks that begin at random points whatever their parameters, by their beginnings."""
 
-SMALL: dict[str, Any] = {"steps": 3, "targets": 2, "copies": 2, "largest": 1.5}
+SMALL: dict[str, Any] = {"steps": 3, "queries": 40, "targets": 2, "copies": 2, "largest": 1.5}
 """Few passes, and sizes that images of 16 pixels can show."""
 
-ALTERNATIVES: dict[str, Any] = {"step_size": "eps/2", "fill": 0.5, "largest": 1.25}
+ALTERNATIVES: dict[str, Any] = {
+    "step_size": "eps/2", "fill": 0.5, "largest": 1.25, "steps": 1, "eta": 1.5, "candidates": 3,
+}  # fmt: skip
 """Other values than the defaults, where halving or adding two would not do."""
 
 
