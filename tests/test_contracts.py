@@ -220,7 +220,9 @@ PARAMETERS = [
 
 
 @pytest.mark.parametrize(("name", "norm", "parameter"), PARAMETERS)
-def test_every_parameter_of_an_attack_changes_its_result_or_its_price(name: str, norm: Norm, parameter: Parameter) -> None:
+def test_every_parameter_of_an_attack_changes_its_result_or_its_price(
+    name: str, norm: Norm, parameter: Parameter
+) -> None:
     changed = craft(name, norm, samples(), {parameter.name: alternative(parameter)})
     same_price = torch.equal(changed.passes, usual(name, norm).passes)
     assert not same_price or (changed.adversarial - usual(name, norm).adversarial).abs().max() > 1e-3

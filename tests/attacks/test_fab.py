@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from itertools import pairwise
 from math import inf
@@ -142,10 +143,10 @@ def test_a_sample_is_fooled_exactly_within_its_distance(norm: Norm, craft: Craft
     model = linear(5)
     samples = as_predicted(model, 0.5 + 0.04 * torch.randn(1, 1, 4, 4, generator=torch.Generator().manual_seed(3)))
     distance = known_distances(model, samples, norm).min().item()
-    for factor, success in ((0.99, False), (1.02, True)):
-        setting = Setting(ThreatModel(norm, factor * distance), stop_when_fooled=True)
+    for epsilon, success in ((0.99 * distance, False), (1.02 * distance, True)):
+        setting = Setting(ThreatModel(norm, epsilon), stop_when_fooled=True)
         result = craft(FAB(steps=15), model, samples, setting)
-        assert ball_of(setting.threat).distance(samples.images, result.adversarial) <= factor * distance * (1 + 1e-5)
+        assert ball_of(setting.threat).distance(samples.images, result.adversarial) <= epsilon * (1 + 1e-5)
         assert bool(fooled(model(result.adversarial), samples.classes, setting.threat)) is success
 
 
@@ -221,25 +222,20 @@ def test_restarts_find_what_the_clean_image_does_not_see_and_keep_the_nearest() 
 def test_results_with_restarts_do_not_depend_on_slots_or_order(
     network: nn.Module, samples: Samples, craft: Craft
 ) -> None:
-    exact = nn.Sequential(network).double()
+    exact = copy.deepcopy(network).double()
 
     def model(images: Tensor) -> Tensor:
         logits: Tensor = exact(images.double())
         return logits.float()
 
-    try:
-        attack, threat = FAB(steps=4, restarts=2, targets=2), ThreatModel("linf", 0.5 / 255)
-        whole = craft(attack, model, samples, Setting(threat, stop_when_fooled=True))
-        assert len(whole.passes.unique()) > 1, "samples finish at different times"
-        order = torch.tensor([5, 2, 7, 0, 1, 6, 4, 3])
-        for batch_size in (1, 3):
-            part = craft(
-                attack, model, samples.take(order), Setting(threat, batch_size=batch_size, stop_when_fooled=True)
-            )
-            torch.testing.assert_close(part.adversarial, whole.adversarial[order], rtol=0, atol=1e-6)
-            assert torch.equal(part.passes, whole.passes[order])
-    finally:
-        exact.float()
+    attack, threat = FAB(steps=4, restarts=2, targets=2), ThreatModel("linf", 0.5 / 255)
+    whole = craft(attack, model, samples, Setting(threat, stop_when_fooled=True))
+    assert len(whole.passes.unique()) > 1, "samples finish at different times"
+    order = torch.tensor([5, 2, 7, 0, 1, 6, 4, 3])
+    for batch_size in (1, 3):
+        part = craft(attack, model, samples.take(order), Setting(threat, batch_size=batch_size, stop_when_fooled=True))
+        torch.testing.assert_close(part.adversarial, whole.adversarial[order], rtol=0, atol=1e-6)
+        assert torch.equal(part.passes, whole.passes[order])
 
 
 @pytest.mark.parametrize("norm", NORMS)
