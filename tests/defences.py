@@ -142,6 +142,20 @@ class Counting(Defence):
         return super().forward(images)
 
 
+class NoisyCounting(Counting):
+    """Random noise, and a count of passes that changes nothing."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images + 0.02 * torch.randn_like(images))
+
+
+class NoisyDrifting(Drifting):
+    """Random noise, and a drift besides."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images + 0.02 * torch.randn_like(images))
+
+
 class Coarse(Defence):
     """Computes in bfloat16: rounding, but nothing else."""
 
@@ -177,11 +191,11 @@ class BatchStatistics(Defence):
         return super().forward(0.3 + 0.4 * normalized)
 
 
-class Misleading(Defence):
-    """The gradient points the other way: nothing looks wrong, and only attacks without gradients succeed."""
+class Decoy(Defence):
+    """Lures gradients to a corner that decides nothing: no pass looks wrong, and only attacks without them succeed."""
 
     def forward(self, images: Tensor) -> Tensor:
-        return super().forward(2 * images.detach() - images)
+        return super().forward(images.detach()) + 1e-3 * images[:, :, 0, 0] * torch.arange(10)
 
 
 MODEL_FLAGS: dict[type[Defence], set[str]] = {
@@ -198,10 +212,12 @@ MODEL_FLAGS: dict[type[Defence], set[str]] = {
     Replacing: {"dynamic"},
     Adapting: {"dynamic"},
     Counting: set(),
+    NoisyCounting: {"nondeterministic"},
+    NoisyDrifting: {"nondeterministic", "dynamic"},
     Coarse: set(),
     SometimesNotANumber: set(),
     RootAtZero: {"nonfinite_gradient"},
     BatchStatistics: {"batch_dependent"},
-    Misleading: set(),
+    Decoy: set(),
 }
 """What the examination of each must find on clean images, and all that it may find."""

@@ -36,7 +36,7 @@ FLAGS = {
     "nondeterministic": Flag(
         "logits of the same images differ from pass to pass",
         "attacks that do not average over the randomness overstate robustness, and numbers do not repeat: "
-        "evaluate with the randomness fixed or averaged out",
+        'evaluate with it fixed, or averaged out as by `autoattack` with ensemble = "rand"',
     ),
     "dynamic": Flag(
         "the model changes its state when it predicts, and with it its logits",
@@ -65,7 +65,7 @@ FLAGS = {
         "surrogate",
     ),
     "square_below_gradients": Flag(
-        "Square, which uses no gradient, fooled the model after all other attacks had failed",
+        "Square, which uses no gradient, fooled the model after the attacks before it had failed",
         "gradients seem to be masked and robustness overstated: use more queries, or an adaptive attack",
         "target",
     ),
@@ -97,7 +97,6 @@ def flags_of(outcomes: pd.DataFrame, members: Sequence[str] = ()) -> dict[str, i
 
 
 def fooled_by_square_alone(outcomes: pd.DataFrame, members: Sequence[str]) -> int:
-    """Samples that Square fooled when it came last, after all other members of a composed attack; 0 if it did not."""
-    if len(members) < 2 or members[-1] != SQUARE:
-        return 0
-    return int((outcomes["success"] & (outcomes["member"] == len(members) - 1)).sum())
+    """Samples that Square fooled after all members of a composed attack before it had failed; 0 if it comes first."""
+    number = list(members).index(SQUARE) if SQUARE in members else 0
+    return int((outcomes["success"] & (outcomes["member"] == number)).sum()) if number else 0

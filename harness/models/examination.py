@@ -48,7 +48,7 @@ def examine(model: Classifier, images: Tensor, batch_size: int) -> dict[str, int
     return {flag: count for flag, count in counts.items() if count}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Examination:
     """Passes over the same images under known conditions, and what differs between them."""
 
@@ -57,17 +57,20 @@ class Examination:
     batch_size: int
     start: State = field(init=False)
     """Parameters and buffers before the first pass."""
+    moves: bool = field(init=False, default=True)
+    """Whether passes change them; asked after the first pass."""
 
     def __post_init__(self) -> None:
         """Remember the model's state."""
-        object.__setattr__(self, "start", State(self.model))
+        self.start = State(self.model)
 
     def findings(self) -> Iterator[tuple[str, Tensor]]:
         """Flags with (N,) the images that show them."""
         logits = self._logits()
         nothing = torch.zeros(len(logits), dtype=torch.bool, device=logits.device)
         dynamic, random = nothing, nothing
-        if self.start.changed:
+        self.moves = self.start.changed
+        if self.moves:
             # The state runs on, random numbers are the same.
             for _ in range(REPEATS):
                 dynamic = dynamic | differ(logits, self._logits(rewind=False), ROUNDING)
@@ -98,19 +101,22 @@ class Examination:
         return first, second.roll(1, 0)
 
     def _logits_of(self, batch: Tensor, seed: int, rewind: bool) -> Tensor:
-        if rewind:
-            self.start.put_back()
-        # `examine` puts the generators back.
-        torch.manual_seed(seed)
+        self._begin(seed, rewind)
         logits: Tensor = self.model(batch)
         return logits.float()
+
+    def _begin(self, seed: int, rewind: bool) -> None:
+        """Before a batch: its random numbers, and the state of the beginning."""
+        # `examine` puts the generators back.
+        torch.manual_seed(seed)
+        if rewind and self.moves:
+            self.start.put_back()
 
     def _gradient_findings(self, finite: Tensor) -> Iterator[tuple[str, Tensor]]:
         """What the gradients show at images whose logits are finite."""
         parts = []
         for part in self.images.split(self.batch_size):
-            self.start.put_back()
-            torch.manual_seed(0)
+            self._begin(seed=0, rewind=True)
             parts.append(loss_gradients(self.model, part))
         of_margin, of_cross_entropy = (torch.cat(gradients).flatten(1) for gradients in zip(*parts, strict=True))
         flat, saturated = (of_margin == 0).all(1), (of_cross_entropy == 0).all(1)

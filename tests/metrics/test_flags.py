@@ -55,5 +55,5 @@ def test_square_says_something_only_after_others() -> None:
     frame = outcomes(100, {3: 50, 0: 50})
     assert flags_of(frame) == {}
     assert flags_of(frame, ("square",)) == {}
-    assert flags_of(frame.assign(member=0), ("square", "apgd-ce")) == {}, "the others were not asked before"
-    assert flags_of(frame, ("apgd-ce", "apgd-t", "square", "fab-t")) == {}
+    assert flags_of(frame.assign(member=0), ("square", "apgd-ce")) == {}, "nobody was asked before"
+    assert flags_of(frame, ("apgd-ce", "apgd-t", "fab", "square", "fab-t")) == {"square_below_gradients": 50}
