@@ -6,6 +6,7 @@ asked, in float32 and with its original weights.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -53,6 +54,12 @@ class Arena:
         object.__setattr__(self, "images", torch.from_numpy(np.ascontiguousarray(self.dataset.images)).to(self.device))
         object.__setattr__(self, "labels", torch.from_numpy(self.dataset.labels).to(self.device))
         object.__setattr__(self, "indices", torch.from_numpy(self.dataset.indices).to(self.device))
+
+    def with_batch_size(self, batch_size: int) -> Arena:
+        """The same images, more or fewer of them at once; nothing is moved."""
+        arena = copy.copy(self)
+        object.__setattr__(arena, "batch_size", batch_size)
+        return arena
 
 
 def predict(model: Classifier, images: Tensor) -> Tensor:
@@ -183,7 +190,8 @@ class CraftJob:
         if not (todo & ~decided).any():
             return
         fast = prepare(surrogate, as_float(arena.images[:PROBE_IMAGES]), precision)
-        setting = Setting(self.threat, self.seed, arena.batch_size, self.whitebox, fast.slack)
+        everything = Samples(arena.images, arena.labels, arena.indices)
+        setting = Setting(self.threat, self.seed, arena.batch_size, self.whitebox, fast.slack, pool=everything)
         with undisturbed(surrogate):
             waiting: list[Batch] = []
             for batch in self._craft(fast.model, arena, wanted, todo, decided, setting):

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,9 @@ from harness.attacks import as_float
 from harness.cells import Cell
 from harness.core.errors import HarnessError, ThreatModelViolation
 from harness.environment import environment
+from harness.executors.batches import SMALLEST, find_batch_size, halving
 from harness.executors.outcome import Outcome, describe, last_line, todo
-from harness.job import Arena, run_clean
+from harness.job import PROBE_IMAGES, Arena, run_clean
 from harness.metrics.flags import flags_of
 from harness.metrics.summary import summarize
 from harness.models.classifier import Classifier
@@ -49,7 +50,8 @@ class LocalExecutor:
     def __post_init__(self) -> None:
         """Caches that live as long as the run."""
         self._model = lru_cache(maxsize=MODELS_KEPT)(self._load)
-        self._arena = lru_cache(maxsize=1)(self._open)
+        self._images = lru_cache(maxsize=1)(self._open)
+        self._batch_sizes: dict[tuple[str, str], int] = {}
 
     def run(self) -> Outcome:
         """Compute every cell that has no record. A cell that fails is noted, and the others still run."""
@@ -111,8 +113,10 @@ class LocalExecutor:
 
     def _run_clean(self, job: Job) -> None:
         begin = time.perf_counter()
-        model, arena = self._model(job.surrogate), self._arena(job.dataset)
-        outcomes = run_clean(model, arena)
+        model, arena = self._model(job.surrogate), self._arena(job.dataset, job.surrogate)
+        nothing = np.zeros(len(arena.dataset.indices), dtype=bool)
+        (batch,) = halving(lambda arena, _: iter([{"clean": run_clean(model, arena)}]), arena, nothing)
+        outcomes = batch["clean"]
         images = as_float(arena.images[:EXAMINED_IMAGES])
         flags = flags_of(outcomes) | examine(model, images, arena.batch_size)
         self._file(job, 0, outcomes, time.perf_counter() - begin, flags, examined=len(images))
@@ -120,7 +124,7 @@ class LocalExecutor:
     def _run_craft(self, job: Job, positions: Sequence[int], advance: Progress) -> None:
         assert job.craft is not None
         begin = time.perf_counter()
-        arena = self._arena(job.dataset)
+        arena = self._arena(job.dataset, job.surrogate)
         cells = {job.cells[i].id: job.cells[i] for i in positions}
         parts = {id: [] if (done := self.store.partial(id)) is None else [done] for id in cells}
         finished = finished_everywhere(parts, arena)
@@ -128,7 +132,10 @@ class LocalExecutor:
         clean = {id: self._clean_predictions(cell) for id, cell in cells.items()}
         share = job.seconds / len(finished)
         advance(share * int(finished.sum()))
-        for batch in job.craft.run(self._model(job.surrogate), targets, clean, arena, finished):
+        run = partial(job.craft.run, self._model(job.surrogate), targets, clean)
+        # Where results depend on the batch, its size is part of the question.
+        batches = run if job.craft.attack.attack.batch_dependent else partial(halving, run)
+        for batch in batches(arena, finished):
             for id, outcomes in batch.items():
                 self.store.append(id, outcomes)
                 parts[id].append(outcomes)
@@ -178,8 +185,19 @@ class LocalExecutor:
     def _load(self, name: str) -> Classifier:
         return open_model(self.plan.models[name].spec).to(self.device)
 
+    def _arena(self, label: str, model: str) -> Arena:
+        """A data set, in batches that suit a model."""
+        arena = self._images(label)
+        if self.plan.suite.batch_size != "auto":
+            return arena
+        if (label, model) not in self._batch_sizes:
+            images = as_float(arena.images[:PROBE_IMAGES])
+            self._batch_sizes[label, model] = find_batch_size(self._model(model), images)
+        return arena.with_batch_size(self._batch_sizes[label, model])
+
     def _open(self, label: str) -> Arena:
-        return Arena(self.plan.datasets[label], self.device, self.plan.suite.batch_size)
+        size = self.plan.suite.batch_size
+        return Arena(self.plan.datasets[label], self.device, SMALLEST if size == "auto" else size)
 
 
 def finished_everywhere(parts: Mapping[str, Sequence[pd.DataFrame]], arena: Arena) -> npt.NDArray[np.bool_]:

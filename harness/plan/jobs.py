@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.cells import Cell
+from harness.core.errors import HarnessError
 from harness.core.precision import Precision
 from harness.data import Dataset
 from harness.job import CraftJob
@@ -99,6 +100,10 @@ class JobMaker:
         attack, threat = crafting.attack, crafting.threat
         # A batch shapes the results of some attacks; then its size is part of the question.
         batch = {"batch_size": self.suite.batch_size} if attack.attack.batch_dependent else {}
+        if batch.get("batch_size") == "auto":
+            raise HarnessError(
+                f'batch_size: results of attack "{attack.name}" depend on its batch: write a number, not "auto"'
+            )
         return Question(
             mode=section.mode,
             target=self.models[target].entry.description.fingerprint,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -46,8 +46,8 @@ class Suite(Strict):
     """A paragraph printed below the tables."""
     seeds: Annotated[list[int], AfterValidator(distinct)] = Field([0], min_length=1)
     """Every cell runs once per seed."""
-    batch_size: int = Field(128, ge=1)
-    """Images on the device at once; never changes a result."""
+    batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 128
+    """Images on the device at once, or "auto" to find out by trying; halved when memory runs out."""
     precision: Precision = "float32"
     """In which precision images are crafted; judging is always float32."""
     datasets: list[DatasetSpec] = Field(min_length=1)

@@ -92,7 +92,8 @@ def test_a_piecewise_linear_model_is_attacked_to_the_optimum_of_the_linear_progr
 
 def test_the_dlr_loss_sees_through_scaled_logits(network: nn.Module, samples: Samples, craft: Craft) -> None:
     def scaled(images: Tensor) -> Tensor:
-        return 1024 * network(images)
+        logits: Tensor = network(images)
+        return 1024 * logits
 
     setting = Setting(ThreatModel("linf", 4 / 255))
     plain, loud = (craft(APGD(steps=10, loss="dlr"), model, samples, setting) for model in (network, scaled))

@@ -59,7 +59,7 @@ def everything(cascade: Cascade, setting: Setting = SETTING) -> dict[int, tuple[
     found: dict[int, tuple[float, int, int, bool]] = {}
     for part in cascade.craft(brightness, SAMPLES, setting):
         assert part.member is not None
-        for row, image, passes, zero, member in zip(*part, strict=True):
+        for row, image, passes, zero, member in zip(*part[:4], part.member, strict=True):
             assert int(row) not in found, "every sample once"
             found[int(row)] = (float(image.mean()), int(passes), int(member), bool(zero))
     assert sorted(found) == list(range(6))
