@@ -119,7 +119,7 @@ class LocalExecutor:
         outcomes = batch["clean"]
         images = as_float(arena.images[:EXAMINED_IMAGES])
         flags = flags_of(outcomes) | examine(model, images, arena.batch_size)
-        self._file(job, 0, outcomes, time.perf_counter() - begin, flags, examined=len(images))
+        self._file(job, 0, outcomes, time.perf_counter() - begin, flags, summarize(outcomes), examined=len(images))
 
     def _run_craft(self, job: Job, positions: Sequence[int], advance: Progress) -> None:
         assert job.craft is not None
@@ -143,11 +143,19 @@ class LocalExecutor:
         for position in positions:
             everything = pd.concat(parts[job.cells[position].id], ignore_index=True).drop_duplicates("index")
             # Only where samples stop at their first success is the member that made the image the only one to fool.
-            flags = flags_of(everything, job.craft.attack.attack.members if job.craft.whitebox else ())
-            self._file(job, position, everything, time.perf_counter() - begin, flags)
+            members = job.craft.attack.attack.members if job.craft.whitebox else ()
+            flags, values = flags_of(everything, members), summarize(everything, members)
+            self._file(job, position, everything, time.perf_counter() - begin, flags, values)
 
     def _file(
-        self, job: Job, position: int, outcomes: pd.DataFrame, seconds: float, flags: dict[str, int], examined: int = 0
+        self,
+        job: Job,
+        position: int,
+        outcomes: pd.DataFrame,
+        seconds: float,
+        flags: dict[str, int],
+        values: dict[str, float],
+        examined: int = 0,
     ) -> None:
         """Write a cell's record."""
         cell, models = job.cells[position], self.plan.models
@@ -159,7 +167,7 @@ class LocalExecutor:
             dataset=cell.dataset,
             passed=job.craft.attack.passed if job.craft else {},
             n=len(outcomes),
-            values=summarize(outcomes),
+            values=values,
             flags=flags,
             examined=examined,
             environment=self._environment,

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import pandas as pd
 
-from harness.metrics.counting import correct_under_attack, correct_when_clean
+from harness.metrics.counting import Mask, correct_under_attack, correct_when_clean
 
 
-def summarize(outcomes: pd.DataFrame) -> dict[str, float]:
-    """Aggregates over all samples; the success rate (over samples that the target gets right when clean) if defined."""
+AFTER = "robust_accuracy_after_"
+"""Beginning of the names of robust accuracies after each member of a composed attack."""
+
+
+def summarize(outcomes: pd.DataFrame, members: Sequence[str] = ()) -> dict[str, float]:
+    """Aggregates over all samples; the success rate (over samples that the target gets right when clean) if defined.
+
+    For a composed attack also the robust accuracy after each of its `members`, which run in this order.
+    """
     clean = correct_when_clean(outcomes)
     values = {
         "clean_accuracy": float(clean.mean()),
@@ -19,4 +29,11 @@ def summarize(outcomes: pd.DataFrame) -> dict[str, float]:
     }
     if clean.any():
         values["attack_success_rate"] = float(outcomes["success"].to_numpy()[clean].mean())
+    values |= {AFTER + name: float(survived(outcomes, number).mean()) for number, name in enumerate(members)}
     return values
+
+
+def survived(outcomes: pd.DataFrame, member: int) -> Mask:
+    """The samples that are classified correctly after a member of a composed attack and all members before it."""
+    later = correct_when_clean(outcomes) & (outcomes["member"].to_numpy() > member)
+    return cast(Mask, correct_under_attack(outcomes) | later)

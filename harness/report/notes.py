@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
+from harness.metrics.summary import AFTER
 from harness.report.cell_facets import NORM_FAMILIES, RANDOM_MARK, model_label
 from harness.report.evidence import Evidence
 from harness.report.flag_notes import raised_by
@@ -25,7 +26,7 @@ def notes_of(table: Table, evidence: Evidence) -> Table:
     runs = table.runs
     sentences = (
         *_counted(table, runs, evidence), *_means(table), *_shared_labels(table, evidence),
-        *_whitebox_entries(table), *_missing(runs), *_random_weights(runs, evidence),
+        *_whitebox_entries(table), *_members(runs, evidence), *_missing(runs), *_random_weights(runs, evidence),
     )  # fmt: skip
     flags = raised_by(table, evidence)
     return replace(table, notes=(*sentences, *flag_sentences(flags)), flags=flags)
@@ -74,6 +75,18 @@ def _whitebox_entries(table: Table) -> Iterator[str]:
     if any(run.cell.surrogate == run.cell.target for run in runs):
         includes = ", and the mean includes it" if any(not entry.runs for entry in table.entries) else ""
         yield f"Where surrogate and target are the same model, the entry is white-box{includes}."
+
+
+def _members(runs: list[Run], evidence: Evidence) -> Iterator[str]:
+    """Robust accuracy after each member of composed attacks: which of them did the work."""
+    for run in runs:
+        record = evidence.record(run.cell)
+        values = record.values if record and run.metric != "clean_accuracy" else {}
+        after = [
+            f"{100 * value:.1f} after {key[len(AFTER) :]}" for key, value in values.items() if key.startswith(AFTER)
+        ]
+        if after:
+            yield f"{run.cell.attack} {run.cell.threat} on {run.cell.target}, robust accuracy: {', '.join(after)}."
 
 
 def _missing(runs: list[Run]) -> Iterator[str]:
