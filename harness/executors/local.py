@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache, partial
@@ -19,7 +19,7 @@ from harness.attacks import as_float
 from harness.cells import Cell
 from harness.core.errors import HarnessError, ThreatModelViolation
 from harness.environment import environment
-from harness.executors.batches import SMALLEST, find_batch_size, halving
+from harness.executors.batches import SMALLEST, Outcomes, find_batch_size, halving
 from harness.executors.outcome import Outcome, describe, last_line, todo
 from harness.job import PROBE_IMAGES, Arena, run_clean
 from harness.metrics.flags import flags_of
@@ -114,12 +114,18 @@ class LocalExecutor:
     def _run_clean(self, job: Job) -> None:
         begin = time.perf_counter()
         model, arena = self._model(job.surrogate), self._arena(job.dataset, job.surrogate)
-        nothing = np.zeros(len(arena.dataset.indices), dtype=bool)
-        (batch,) = halving(lambda arena, _: iter([{"clean": run_clean(model, arena)}]), arena, nothing)
-        outcomes = batch["clean"]
         images = as_float(arena.images[:EXAMINED_IMAGES])
-        flags = flags_of(outcomes) | examine(model, images, arena.batch_size)
-        self._file(job, 0, outcomes, time.perf_counter() - begin, flags, summarize(outcomes), examined=len(images))
+        flags: dict[str, int] = {}
+
+        def predict_and_examine(arena: Arena, finished: npt.NDArray[np.bool_]) -> Iterator[Outcomes]:
+            outcomes = run_clean(model, arena)
+            flags.update(examine(model, images, arena.batch_size))
+            yield {"clean": outcomes}
+
+        (batch,) = halving(predict_and_examine, arena, np.zeros(len(arena.dataset.indices), dtype=bool))
+        flags.update(flags_of(batch["clean"]))
+        seconds, values = time.perf_counter() - begin, summarize(batch["clean"])
+        self._file(job, 0, batch["clean"], seconds, flags, values, examined=len(images))
 
     def _run_craft(self, job: Job, positions: Sequence[int], advance: Progress) -> None:
         assert job.craft is not None
