@@ -25,7 +25,7 @@ from harness.core.precision import PassPrecision
 from harness.core.threat import ThreatModel
 from harness.data.load import load_dataset
 from harness.environment import processor
-from harness.job import predict
+from harness.judging import predict
 from harness.models import load_model
 from harness.models.classifier import Classifier
 from harness.models.prepare import prepare

@@ -1,15 +1,9 @@
-"""A job: craft once, verify, judge on many.
-
-The attack proposes, this module judges: every image is checked against the threat model, then the target itself is
-asked, in float32 and with its original weights.
-"""
+"""A job: craft once, verify, judge on many."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,99 +13,15 @@ from torch import Tensor, nn
 
 from harness.attacks import Crafted, Samples, Setting, as_float
 from harness.attacks.resolve import ResolvedAttack
-from harness.core.balls import BALLS
-from harness.core.errors import HarnessError, ThreatModelViolation
+from harness.core.errors import HarnessError
 from harness.core.precision import PassPrecision, Precision, stages
-from harness.core.randomness import Draws
 from harness.core.threat import ThreatModel
-from harness.data import Dataset
+from harness.judging import NO_MEMBER, Arena, Batch, join, judge, reached, verify, wanted_classes
 from harness.models.classifier import Classifier, undisturbed
 from harness.models.prepare import prepare
 
-TOLERANCE = 2**-24
-"""Rounding of a float32 pixel just below 1: what image + perturbation may exceed an exact budget by."""
-
-NO_MEMBER = -1
-"""In place of the number of a composed attack's member, where there is none."""
-
 PROBE_IMAGES = 16
 """Real images on which a fast twin is compared with its original."""
-
-
-@dataclass(frozen=True)
-class Arena:
-    """The images of a data set, on the device, and how many of them at once."""
-
-    dataset: Dataset
-    device: torch.device
-    batch_size: int
-    images: Tensor = field(init=False)
-    labels: Tensor = field(init=False)
-    indices: Tensor = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Move the data set to the device."""
-        object.__setattr__(self, "images", torch.from_numpy(np.ascontiguousarray(self.dataset.images)).to(self.device))
-        object.__setattr__(self, "labels", torch.from_numpy(self.dataset.labels).to(self.device))
-        object.__setattr__(self, "indices", torch.from_numpy(self.dataset.indices).to(self.device))
-
-    def with_batch_size(self, batch_size: int) -> Arena:
-        """The same images, more or fewer of them at once; nothing is moved."""
-        arena = copy.copy(self)
-        object.__setattr__(arena, "batch_size", batch_size)
-        return arena
-
-
-def predict(model: Classifier, images: Tensor) -> Tensor:
-    """(N,) predicted classes in float32; -1 where a logit is not finite."""
-    with torch.no_grad():
-        # The same arithmetic, about a tenth faster on CPUs.
-        logits = model(images.contiguous(memory_format=torch.channels_last))
-    return torch.where(logits.isfinite().all(1), logits.argmax(1), -1)
-
-
-def run_clean(model: Classifier, arena: Arena) -> pd.DataFrame:
-    """Predictions on the clean images, as outcomes of a cell without an attack."""
-    with undisturbed(model):
-        parts = [predict(model, as_float(images)).cpu() for images in arena.images.split(arena.batch_size)]
-    predictions, labels = torch.cat(parts).numpy(), arena.dataset.labels
-    return pd.DataFrame({
-        "index": arena.dataset.indices, "label": labels, "wanted": labels, "clean_prediction": predictions,
-        "adversarial_prediction": predictions, "success": predictions != labels, "linf": 0.0, "l2": 0.0, "l1": 0.0,
-        "passes": 0, "zero_gradient": False, "member": NO_MEMBER,
-    })  # fmt: skip
-
-
-def wanted_classes(arena: Arena, threat: ThreatModel, classes: int, seed: int) -> Tensor:
-    """(N,) the class a targeted attack aims at; the true class for an untargeted one."""
-    match threat.goal:
-        case "untargeted":
-            return arena.labels
-        case "next":
-            return (arena.labels + 1) % classes
-        case "random":
-            draws = Draws(seed, arena.indices, torch.zeros_like(arena.indices))
-            offset = 1 + (draws.uniform("wanted-class") * (classes - 1)).floor().long()
-            return (arena.labels + offset) % classes
-
-
-def reached(predictions: Tensor, wanted: Tensor, threat: ThreatModel) -> Tensor:
-    """(N,) whether predictions reach the goal: any class but the true one, or the wanted one."""
-    return predictions != wanted if threat.goal == "untargeted" else predictions == wanted
-
-
-class Batch(NamedTuple):
-    """Crafted images, addressed by their rows in the arena."""
-
-    rows: Tensor
-    adversarial: Tensor
-    passes: Tensor
-    zero_gradient: Tensor
-    member: Tensor
-
-    def take(self, chosen: Tensor) -> Batch:
-        """Some of the images."""
-        return Batch(*(part[chosen] for part in self))
 
 
 @dataclass(frozen=True)
@@ -160,9 +70,9 @@ class CraftJob:
             for batch in self._batches(surrogate, arena, wanted, todo, decided, precision):
                 passes[batch.rows] += batch.passes
                 batch = batch._replace(passes=passes[batch.rows])
-                distances = self.verify(batch, arena)
+                distances = verify(batch, arena, self.threat, self.attack.name)
                 judged = {
-                    id: self._judge(target, clean[id], batch, wanted, arena, distances)
+                    id: judge(target, clean[id], batch, wanted, arena, self.threat, distances)
                     for id, target in targets.items()
                 }
                 if precision != last:
@@ -239,56 +149,3 @@ class CraftJob:
             raise HarnessError(f'attack "{self.attack.name}" returned images of shape {got} instead of {expected}')
         if not owed[crafted.rows].all() or len(crafted.rows.unique()) != len(crafted.rows):
             raise HarnessError(f'attack "{self.attack.name}" returned a sample twice')
-
-    def verify(self, batch: Batch, arena: Arena) -> dict[str, Tensor]:
-        """(B,) distances, by norm, of images that keep to the threat model.
-
-        Raises:
-            ThreatModelViolation: for images that are not finite, outside [0, 1] or outside the ball.
-        """
-        images, adversarial = as_float(arena.images[batch.rows]), batch.adversarial
-        name, label = self.attack.name, self.threat.label
-        if not adversarial.isfinite().all():
-            raise ThreatModelViolation(f'attack "{name}" returned images with NaN or infinite pixels')
-        if adversarial.min() < 0 or adversarial.max() > 1:
-            low, high = adversarial.min().item(), adversarial.max().item()
-            raise ThreatModelViolation(f'attack "{name}" left the range [0, 1]: pixels from {low:.8g} to {high:.8g}')
-        distances = {norm: ball(self.threat.epsilon).distance(images, adversarial) for norm, ball in BALLS.items()}
-        worst = distances[self.threat.norm].max().item()
-        if worst > self.threat.epsilon * (1 + 1e-6) + TOLERANCE:
-            raise ThreatModelViolation(
-                f'attack "{name}" left its threat model {label}: '
-                f"worst distance {worst:.8g}, budget {self.threat.epsilon:.8g}"
-            )
-        return distances
-
-    def _judge(
-        self,
-        target: Classifier,
-        clean: npt.NDArray[np.int64],
-        batch: Batch,
-        wanted: Tensor,
-        arena: Arena,
-        distances: Mapping[str, Tensor],
-    ) -> pd.DataFrame:
-        """Ask the target about adversarial images."""
-        with undisturbed(target):
-            prediction = torch.cat([predict(target, part) for part in batch.adversarial.split(arena.batch_size)])
-        rows = batch.rows.cpu().numpy()
-        return pd.DataFrame({
-            "index": arena.dataset.indices[rows],
-            "label": arena.dataset.labels[rows],
-            "wanted": wanted[batch.rows].cpu().numpy(),
-            "clean_prediction": clean[rows],
-            "adversarial_prediction": prediction.cpu().numpy(),
-            "success": reached(prediction, wanted[batch.rows], self.threat).cpu().numpy(),
-            **{norm: distance.cpu().numpy() for norm, distance in distances.items()},
-            "passes": batch.passes.cpu().numpy(),
-            "zero_gradient": batch.zero_gradient.cpu().numpy(),
-            "member": batch.member.cpu().numpy(),
-        })  # fmt: skip
-
-
-def join(batches: list[Batch]) -> Batch:
-    """One batch of several."""
-    return Batch(*(torch.cat(parts) for parts in zip(*batches, strict=True)))

@@ -20,7 +20,8 @@ from harness.attacks.resolve import ResolvedAttack, resolve, sweep
 from harness.core.errors import HarnessError, ThreatModelViolation
 from harness.core.threat import Goal, Norm, ThreatModel
 from harness.data import Dataset
-from harness.job import Arena, CraftJob, predict, run_clean, wanted_classes
+from harness.job import CraftJob
+from harness.judging import Arena, predict, run_clean, wanted_classes
 from harness.models.classifier import Classifier, Provenance
 from harness.models.prepare import Prepared
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from harness.attacks.loop import input_gradient
 from harness.core.losses import cross_entropy
-from harness.job import Arena
+from harness.judging import Arena
 from harness.models.classifier import Classifier, undisturbed
 
 SMALLEST, LARGEST = 16, 4096

@@ -21,7 +21,8 @@ from harness.core.errors import HarnessError, ThreatModelViolation
 from harness.environment import environment
 from harness.executors.batches import SMALLEST, Outcomes, find_batch_size, halving
 from harness.executors.outcome import Outcome, describe, last_line, todo
-from harness.job import PROBE_IMAGES, Arena, run_clean
+from harness.job import PROBE_IMAGES
+from harness.judging import Arena, run_clean
 from harness.metrics.flags import flags_of
 from harness.metrics.summary import summarize
 from harness.models.classifier import Classifier

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import pandas as pd
 
 from harness.metrics.counting import Mask, correct_under_attack, correct_when_clean
-
 
 AFTER = "robust_accuracy_after_"
 """Beginning of the names of robust accuracies after each member of a composed attack."""
@@ -36,4 +34,4 @@ def summarize(outcomes: pd.DataFrame, members: Sequence[str] = ()) -> dict[str, 
 def survived(outcomes: pd.DataFrame, member: int) -> Mask:
     """The samples that are classified correctly after a member of a composed attack and all members before it."""
     later = correct_when_clean(outcomes) & (outcomes["member"].to_numpy() > member)
-    return cast(Mask, correct_under_attack(outcomes) | later)
+    return correct_under_attack(outcomes) | later

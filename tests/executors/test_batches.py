@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from harness.data import Dataset
 from harness.executors.batches import LARGEST, SMALLEST, Outcomes, find_batch_size, halving, out_of_memory
-from harness.job import Arena
+from harness.judging import Arena
 from harness.models.classifier import Classifier, Provenance
 
 
