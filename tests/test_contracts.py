@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import random
 from functools import cache
 from inspect import Parameter
@@ -27,11 +28,14 @@ EPSILONS: dict[Norm, float] = {"linf": 8 / 255, "l2": 0.5, "l1": 4.0}
 ALWAYS_RANDOM = ("apgd", "autoattack", "square")
 """Names of attacks that begin at random points whatever their parameters, by their beginnings."""
 
-SMALL: dict[str, Any] = {"steps": 3, "queries": 40, "targets": 2, "copies": 2, "largest": 1.5}
+SMALL: dict[str, Any] = {
+    "steps": 3, "queries": 40, "targets": 2, "copies": 2, "largest": 1.5, "neighbours": 2,
+    "mixtures": 2, "scales": 2, "learning_rate": 0.5,
+}  # fmt: skip
 """Few passes, and sizes that images of 16 pixels can show."""
 
 ALTERNATIVES: dict[str, Any] = {
-    "step_size": "eps/2", "fill": 0.5, "largest": 1.25, "steps": 1, "eta": 1.5, "candidates": 3,
+    "step_size": "eps/2", "fill": 0.5, "largest": 1.25, "steps": 1, "eta": 1.5, "candidates": 3, "confidence": 1.0,
 }  # fmt: skip
 """Other values than the defaults, where halving or adding two would not do."""
 
@@ -73,7 +77,7 @@ def craft(
     threat = ThreatModel(norm, EPSILONS[norm], goal)
     (checked,) = sweep(name, None, arguments)
     attack = resolve(name, checked, threat, {}).attack
-    made = [part[:4] for part in attack.craft(model or network(), asked, Setting(threat, **setting))]
+    made = [part[:4] for part in attack.craft(model or network(), asked, Setting(threat, pool=samples(), **setting))]
     parts = [torch.cat(part) for part in zip(*made, strict=True)]
     order = parts[0].argsort()
     assert parts[0][order].tolist() == list(range(len(asked))), "every sample is yielded exactly once"
@@ -118,7 +122,7 @@ def assert_in_the_threat_model(images: Tensor, adversarial: Tensor, norm: Norm) 
 
 def is_random(name: str) -> bool:
     return name.startswith(ALWAYS_RANDOM) or bool(
-        {"random_start", "probability"} & set(parameters_of(ATTACKS.get(name)))
+        {"random_start", "probability", "neighbours", "mixtures"} & set(parameters_of(ATTACKS.get(name)))
     )
 
 
@@ -243,16 +247,18 @@ def test_every_attack_says_in_a_sentence_what_it_is(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "preset"), [(name, preset) for name in PRESETS for preset in PRESETS[name]])
 def test_every_preset_resolves_and_runs(name: str, preset: str) -> None:
-    threat = ThreatModel("linf", EPSILONS["linf"])
+    norm = dict(FIRST_NORM)[name]
+    threat = ThreatModel(norm, EPSILONS[norm])
     (arguments,) = sweep(name, preset, {})
     resolved = resolve(name, arguments, threat, {"preset": preset})
-    assert isinstance(resolved.arguments["step_size"], float)
+    assert isinstance(resolved.arguments.get("step_size", 0.0), float)
     assert {key: resolved.arguments[key] for key in PRESETS[name][preset] if key != "step_size"} == {
         key: value for key, value in PRESETS[name][preset].items() if key != "step_size"
     }
     some = samples().take(torch.arange(2))
-    (crafted,) = resolved.attack.craft(network(), some, Setting(threat))
-    assert_in_the_threat_model(some.images[crafted.rows], crafted.adversarial, "linf")
+    one_step = dataclasses.replace(resolved.attack, steps=1)  # type: ignore[type-var]
+    (crafted,) = one_step.craft(network(), some, Setting(threat, pool=samples()))
+    assert_in_the_threat_model(some.images[crafted.rows], crafted.adversarial, norm)
 
 
 EDGES = {

@@ -1,7 +1,7 @@
 """What an attack is.
 
 An attack proposes adversarial images for samples; it never decides whether they count. The harness verifies every
-image against the threat model and asks the model itself (`harness.job`).
+image against the threat model and asks the model itself (`harness.judging`).
 
 To add one, register a callable in a new module of this package that returns an `Attack`. Its keyword parameters are
 the TOML keys; their annotations are checked by pydantic before anything runs. `PRESETS` names other defaults for
@@ -74,6 +74,8 @@ class Setting:
     """By how much a logit must lead before the model counts as fooled: what the fast twin may deviate by."""
     run: int = 0
     """Number of the restart, part of every random number."""
+    pool: Samples | None = None
+    """All images of the data set with their true classes, for attacks that mix images."""
 
 
 class Crafted(NamedTuple):

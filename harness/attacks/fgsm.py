@@ -2,7 +2,8 @@
 
 The family's names spell their parts: `mi-di-ti-fgsm` is momentum, input diversity and smoothed gradients. Each part
 brings its own parameters, and the order in which the loop applies them is that of the papers: inputs are copied (SI)
-and diversified (DI), gradients are smoothed (TI) and then accumulated (MI or NI).
+or mixed and copied (admix), and diversified (DI); gradients are tuned (VT), smoothed (TI) and then accumulated (MI or
+NI). Variance tuning and admix come with momentum, which they are made for, and not together.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from typing import Annotated, Any, get_type_hints
 from pydantic import Field
 
 from harness.attacks import ATTACKS, PRESETS, Attack
+from harness.attacks.admix import Admix
 from harness.attacks.loop import GradientAttack
 from harness.attacks.transforms import DiverseInput, Momentum, NesterovMomentum, ScaleCopies, Smooth
+from harness.attacks.variance import VarianceTuning
 from harness.core.errors import HarnessError
 from harness.core.losses import LossName
 from harness.core.numbers import Length
+from harness.core.threat import Norm
 
 Steps = Annotated[int, Field(ge=1)]
 
@@ -44,44 +48,61 @@ def pgd(
     loss: LossName = "cross-entropy",
     random_start: bool = True,
     restarts: Steps = 1,
+    eot: Steps = 1,
 ) -> Attack:
-    """PGD: projected gradient steps from a random start (Madry et al. 2018)."""
+    """PGD: projected gradient steps from a random start (Madry et al. 2018).
+
+    With `eot`, each step follows the mean gradient of that many passes, and the mean of their logits decides whether
+    the model is fooled, for models that answer at random (Athalye et al. 2018). The model draws from torch's global
+    generator, so that the results of such a model depend on the batch.
+    """
     if restarts > 1 and not random_start:
         raise HarnessError(
             f"restarts: without a random start all {restarts} runs are the same; set random_start = true"
         )
-    return GradientAttack(steps, step_size, loss, random_start=random_start, runs=restarts)
+    return GradientAttack(steps, step_size, loss, random_start=random_start, runs=restarts, eot=eot)
 
 
 @ATTACKS.register("cw-pgd")
 def cw_pgd(
-    steps: Steps = 20, step_size: Length = "2.5 eps/steps", random_start: bool = True, restarts: Steps = 1
+    steps: Steps = 20,
+    step_size: Length = "2.5 eps/steps",
+    random_start: bool = True,
+    restarts: Steps = 1,
+    eot: Steps = 1,
 ) -> Attack:
     """PGD on the margin loss of Carlini and Wagner (2017)."""
-    return pgd(steps, step_size, "margin", random_start, restarts)
+    return pgd(steps, step_size, "margin", random_start, restarts, eot)
 
 
-INPUT_PARTS = {"si": ScaleCopies, "di": DiverseInput}
+INPUT_PARTS = {"si": ScaleCopies, "admix": Admix, "di": DiverseInput}
 """In the order in which they are applied."""
 
 GRADIENT_PARTS = {"ti": Smooth, "mi": Momentum, "ni": NesterovMomentum}
 """In the order in which they are applied."""
 
+PARTS = {**INPUT_PARTS, "vt": VarianceTuning, **GRADIENT_PARTS}
+
+MOMENTA = {"mi", "ni"}
+
 SUMMARIES = {
+    "vt": "variance tuning (Wang & He 2021)",
     "mi": "momentum (Dong et al. 2018)",
     "ni": "Nesterov momentum (Lin et al. 2020)",
     "di": "diverse inputs (Xie et al. 2019)",
     "ti": "translation-invariant gradients (Dong et al. 2019)",
     "si": "scaled copies (Lin et al. 2020)",
+    "admix": "admixed images (Wang et al. 2021)",
 }
 
 
 def compose(letters: tuple[str, ...]) -> Callable[..., Attack]:
     """A factory of I-FGSM with the named parts, whose parameters are the loop's and the parts' own."""
-    parts = {key: part for key, part in {**INPUT_PARTS, **GRADIENT_PARTS}.items() if key in letters}
+    parts = {key: part for key, part in PARTS.items() if key in letters}
     own = {key: [field.name for field in fields(part)] for key, part in parts.items()}
     loop = list(inspect.signature(bim).parameters.values())
     defaults = {parameter.name: parameter.default for parameter in loop}
+    norms: frozenset[Norm] = frozenset({"linf"} if "vt" in letters else {"linf", "l2"})
 
     def factory(**arguments: Any) -> Attack:
         made = {
@@ -91,7 +112,9 @@ def compose(letters: tuple[str, ...]) -> Callable[..., Attack]:
         return GradientAttack(
             **{**defaults, **arguments},
             inputs=tuple(part for key, part in made.items() if key in INPUT_PARTS),
+            tuning=made.get("vt"),
             gradients=tuple(part for key, part in made.items() if key in GRADIENT_PARTS),
+            norms=norms,
         )
 
     keyword = inspect.Parameter.KEYWORD_ONLY
@@ -109,11 +132,13 @@ def compose(letters: tuple[str, ...]) -> Callable[..., Attack]:
 
 
 def family() -> dict[str, tuple[str, ...]]:
-    """Every member's name and parts: i-fgsm, mi-fgsm, ..., ni-di-ti-si-fgsm."""
+    """Every member's name and parts: i-fgsm, mi-fgsm, ..., vt-ni-di-ti-si-fgsm."""
     members = {}
-    for choice in product((None, "mi", "ni"), (None, "di"), (None, "ti"), (None, "si")):
+    for choice in product((None, "vt"), (None, "mi", "ni"), (None, "di"), (None, "ti"), (None, "si", "admix")):
         letters = tuple(letter for letter in choice if letter)
-        members["-".join([*(letters or ("i",)), "fgsm"])] = letters
+        needing = {"vt", "admix"} & set(letters)
+        if not needing or (len(needing) == 1 and MOMENTA & set(letters)):
+            members["-".join([*(letters or ("i",)), "fgsm"])] = letters
     return members
 
 
@@ -132,6 +157,11 @@ _LENGTHS = {
 }
 
 
+# Variance tuning and admix, by the same authors, on other parts than in these parts' own papers. Enlarged images are
+# resized back by nearest neighbour there.
+_WANG = {"kernel_size": 7, "largest": 331 / 299, "restore": True}
+
+
 def presets_of(letters: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """The named argument sets of a family member: those of its parts together."""
     presets: dict[str, dict[str, Any]] = {}
@@ -141,13 +171,23 @@ def presets_of(letters: tuple[str, ...]) -> dict[str, dict[str, Any]]:
             presets[preset] |= {"probability": 0.5, **_DIVERSE[preset]}
         if "ti" in letters:
             presets[preset] |= {"kernel_size": 15, "kernel": "gaussian", "spread": 3.0}
-        if {"mi", "ni"} & set(letters):
+        if MOMENTA & set(letters):
             presets[preset] |= {"decay": 1.0}
-    if "di" in letters:
+        if "admix" in letters:
+            presets[preset] |= {"portion": 0.2, "mixtures": 3, "scales": 5}
+        if "vt" in letters:
+            presets[preset] |= {"neighbours": 5 if preset == "torchattacks" else 20, "beta": 1.5}
+    if {"vt", "admix"} & set(letters):
+        presets["paper"] |= {key: value for key, value in _WANG.items() if key in presets["paper"]}
+    elif "di" in letters:
         presets["paper"] |= {"steps": 20, "step_size": "1/255"}
+    if "admix" in letters:
+        del presets["torchattacks"]
     return presets
 
 
-for _name, _letters in family().items():
+_PAPERS_NAMES = {"vmi-fgsm": ("vt", "mi"), "vni-fgsm": ("vt", "ni")}
+
+for _name, _letters in (family() | _PAPERS_NAMES).items():
     ATTACKS.add(_name, compose(_letters))
     PRESETS[_name] = presets_of(_letters)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from harness.attacks import Crafted, Model, Samples, Setting, fooled
 from harness.attacks.slots import Flight, fly, takeoff
 from harness.attacks.transforms import GradientTransform, InputTransform, View
+from harness.attacks.variance import VarianceTuning
 from harness.core.balls import ball_of
 from harness.core.losses import LOSSES, Loss, LossName
 from harness.core.numbers import length_in
@@ -25,6 +27,8 @@ class Climb(Flight):
 
     memories: tuple[Tensor, ...]
     """What each gradient transform remembers, (B, ...)."""
+    variance: Tensor
+    """What variance tuning remembers, (B, ...)."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +40,13 @@ class GradientAttack:
     """A length in units of the norm, or a share of epsilon such as "2.5 eps/steps"."""
     loss: LossName = "cross-entropy"
     inputs: tuple[InputTransform, ...] = ()
+    tuning: VarianceTuning | None = None
     gradients: tuple[GradientTransform, ...] = ()
     random_start: bool = False
     runs: int = 1
     """Runs from different random starts; only survivors meet the next one."""
+    eot: int = 1
+    """Passes whose gradients and logits are averaged, for models that answer at random (Athalye et al. 2018)."""
     norms: frozenset[Norm] = frozenset({"linf", "l2"})
     version: str = "1"
     batch_dependent: bool = False
@@ -50,11 +57,13 @@ class GradientAttack:
         return {"step_size": length_in(self.step_size, threat.epsilon, self.steps)}
 
     def cost(self) -> int:
-        """See `Attack`: runs times steps times views."""
-        views = 1
-        for part in self.inputs:
-            views *= getattr(part, "copies", 1)
-        return self.runs * self.steps * views
+        """See `Attack`: runs times steps times what a step looks at."""
+        return self.runs * self.steps * self._passes_per_step()
+
+    def _passes_per_step(self) -> int:
+        """Points times views times repeats."""
+        views: int = prod(getattr(part, "copies", 1) for part in self.inputs)
+        return (1 + self.tuning.neighbours if self.tuning else 1) * views * self.eot
 
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """See `Attack`. Takes the first fooling point when it may stop, else the last one."""
@@ -63,7 +72,12 @@ class GradientAttack:
     def enter(self, model: Model, samples: Samples, rows: Tensor, runs: Tensor, setting: Setting) -> Climb:
         """See `Stepper`."""
         fields = takeoff(samples, rows, runs)
-        flight = Climb(**fields, memories=tuple(part.start(fields["images"]) for part in self.gradients))
+        images = fields["images"]
+        flight = Climb(
+            **fields,
+            memories=tuple(part.start(images) for part in self.gradients),
+            variance=self.tuning.start(images) if self.tuning else images.new_empty(len(images), 0),
+        )
         if self.random_start:
             flight.adversarial = ball_of(setting.threat).random_points(flight.images, flight.draws(setting))
         return flight
@@ -75,10 +89,16 @@ class GradientAttack:
         points = flight.adversarial
         for part, memory in zip(self.gradients, flight.memories, strict=True):
             points = part.look_ahead(points, memory, step_size)
-        direction, logits = self._gradient(model, points, flight.classes, flight.draws(setting))
-        if setting.threat.goal != "untargeted":
-            direction = -direction
+        draws = flight.draws(setting)
+        direction, logits = self._uphill(model, View(None, points), flight.classes, draws, setting)
         flight.zero_gradient |= direction.flatten(1).abs().amax(1) == 0
+        if self.tuning:
+
+            def nearby(noise: Tensor, name: str) -> Tensor:
+                neighbours = View(None, flight.adversarial + setting.threat.epsilon * noise, name)
+                return self._uphill(model, neighbours, flight.classes, draws, setting)[0]
+
+            direction, flight.variance = self.tuning(direction, flight.variance, draws, nearby)
         memories = []
         for part, memory in zip(self.gradients, flight.memories, strict=True):
             direction, memory = part(direction, memory)
@@ -93,27 +113,33 @@ class GradientAttack:
             adversarial = torch.where(already.view(-1, 1, 1, 1), flight.adversarial, adversarial)
         flight.adversarial, flight.memories = adversarial, tuple(memories)
         flight.steps += 1
-        flight.passes += self.cost() // (self.steps * self.runs)
+        flight.passes += self._passes_per_step()
         return already | (flight.steps >= self.steps), already
 
     @torch.enable_grad()
-    def _gradient(self, model: Model, points: Tensor, classes: Tensor, draws: Draws) -> tuple[Tensor, Tensor | None]:
-        """Loss gradients at the points, averaged over views; and the logits there if no transform hides them."""
+    def _uphill(
+        self, model: Model, at: View, classes: Tensor, draws: Draws, setting: Setting
+    ) -> tuple[Tensor, Tensor | None]:
+        """Towards the goal from some points, averaged over views; the logits there if no transform hides them."""
+        sign = 1 if setting.threat.goal == "untargeted" else -1
         loss = LOSSES[self.loss]
         if not self.inputs:
-            return input_gradient(model, points, classes, loss)
-        points = points.detach().requires_grad_()
-        views = [View(None, points)]
+            gradient, logits = input_gradient(model, at.images, classes, loss, self.eot)
+            return sign * gradient, logits
+        points = at.images.detach().requires_grad_()
+        views = [at._replace(images=points)]
         for part in self.inputs:
             views = [
-                new for view in views for new in part(view, draws if view.rows is None else draws.select(view.rows))
+                new
+                for view in views
+                for new in part(view, draws if view.rows is None else draws.select(view.rows), setting.pool)
             ]
         upstream = []
         for view in views:
             wanted = classes if view.rows is None else classes[view.rows]
-            upstream.append(input_gradient(model, view.images, wanted, loss)[0])
+            upstream.append(input_gradient(model, view.images, wanted, loss, self.eot)[0])
         gradient = torch.autograd.grad([view.images for view in views], points, upstream)[0]
-        return gradient, None
+        return sign * gradient, None
 
 
 def input_gradient(

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
+from harness.attacks import Samples
 from harness.core.balls import TINY
 from harness.core.errors import HarnessError
 from harness.core.randomness import Draws
@@ -34,8 +35,8 @@ class View(NamedTuple):
 class InputTransform(Protocol):
     """Changes what the model sees. The gradients of all views of a sample are averaged."""
 
-    def __call__(self, view: View, draws: Draws) -> list[View]:
-        """One view to one or several; differentiable. `draws` has one row per image of the view."""
+    def __call__(self, view: View, draws: Draws, pool: Samples | None = None) -> list[View]:
+        """One view to one or several; differentiable. `draws` has one row per image of the view; see `Setting.pool`."""
 
 
 class GradientTransform(Protocol):
@@ -115,7 +116,7 @@ class DiverseInput:
         if self.smallest > self.largest:
             raise HarnessError(f"smallest: {self.smallest:g} is more than largest, {self.largest:g}")
 
-    def __call__(self, view: View, draws: Draws) -> list[View]:
+    def __call__(self, view: View, draws: Draws, pool: Samples | None = None) -> list[View]:
         """See `InputTransform`."""
         images, own_size = view.images, view.images.shape[-2:]
         self._check_effect(max(own_size))
@@ -171,7 +172,7 @@ class ScaleCopies:
     copies: Annotated[int, Field(ge=1)] = 5
     """Number of copies."""
 
-    def __call__(self, view: View, draws: Draws) -> list[View]:
+    def __call__(self, view: View, draws: Draws, pool: Samples | None = None) -> list[View]:
         """See `InputTransform`."""
         return [View(view.rows, view.images / 2**i, f"{view.name}/{i}") for i in range(self.copies)]
 

@@ -1,0 +1,233 @@
+"""CW: the smallest perturbation by optimisation, and binary search for its weight (Carlini & Wagner 2017)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from harness.attacks import ATTACKS, PRESETS, Attack, Crafted, Model, Samples, Setting, fooled
+from harness.attacks.loop import input_gradient
+from harness.attacks.slots import Flight, fly, takeoff
+from harness.core.balls import ball_of
+from harness.core.losses import margin
+from harness.core.threat import Norm, ThreatModel
+
+SHRINK = 0.999999
+"""Keeps pixels off the ends of the range, where no gradient would ever move them."""
+
+GROWTH, LARGEST = 10.0, 1e10
+"""Factor of the constant until a point that fools is found, and the largest constant."""
+
+PROGRESS = 0.9999
+"""A tenth of a trial's steps must lower the objective below this share."""
+
+FIRST_DECAY, SECOND_DECAY, STABILITY = 0.9, 0.999, 1e-8
+"""Of Adam."""
+
+
+def to_hidden(images: Tensor) -> Tensor:
+    """Pixels in [0, 1] to variables without limits."""
+    return torch.atanh(SHRINK * (2 * images - 1))
+
+
+def to_pixels(hidden: Tensor) -> Tensor:
+    """And back. The derivative is 2 x (1 - x) at pixel x."""
+    return (torch.tanh(hidden) + 1) / 2
+
+
+def adam(gradient: Tensor, first: Tensor, second: Tensor, step: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The descent in units of the learning rate, and both moments (Kingma & Ba 2015, algorithm 1).
+
+    `step` (N,) counts from 1 for each sample; all others (N, C, H, W).
+    """
+    step = step.view(-1, 1, 1, 1)
+    first = FIRST_DECAY * first + (1 - FIRST_DECAY) * gradient
+    second = SECOND_DECAY * second + (1 - SECOND_DECAY) * gradient**2
+    mean, square = first / (1 - FIRST_DECAY**step), second / (1 - SECOND_DECAY**step)
+    return mean / (square.sqrt() + STABILITY), first, second
+
+
+def bracket(constant: Tensor, lower: Tensor, upper: Tensor, found: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """After a trial: the next constant, the largest one known to fail, the smallest known to do. All (N,)."""
+    upper = torch.where(found, constant.minimum(upper), upper)
+    lower = torch.where(found, lower, constant.maximum(lower))
+    following = torch.where(upper.isfinite(), (lower + upper) / 2, (GROWTH * constant).clamp_max(LARGEST))
+    return following, lower, upper
+
+
+@dataclass
+class Search(Flight):
+    """Samples on their way to the smallest perturbation, each with a trial, a constant and an optimiser of its own."""
+
+    origin: Tensor
+    """(B, C, H, W) clean images, off the ends of the range."""
+    hidden: Tensor
+    """(B, C, H, W) the variables that are optimised."""
+    first: Tensor
+    """(B, C, H, W) Adam's mean of gradients."""
+    second: Tensor
+    """(B, C, H, W) Adam's mean of squared gradients."""
+    trials: Tensor
+    """(B,) trials that are over."""
+    constant: Tensor
+    """(B,) weight of the margin against the squared distance."""
+    lower: Tensor
+    """(B,) the largest constant with which nothing was found."""
+    upper: Tensor
+    """(B,) the smallest constant with which something was found."""
+    found: Tensor
+    """(B,) whether this trial met a point that fools."""
+    checked: Tensor
+    """(B,) the objective at the last look at progress."""
+    nearest: Tensor
+    """(B, C, H, W) of all points that fool, the nearest one."""
+    shortest: Tensor
+    """(B,) its distance, infinite before there is one; float64."""
+
+    def end_trial(self, rows: Tensor) -> None:
+        """Begin the next trial of some samples, (B,) which ones, at their clean images and with the next constant."""
+        if not rows.any():
+            return
+        before = (self.constant, self.lower, self.upper)
+        after = bracket(*before, self.found)
+        self.constant, self.lower, self.upper = (
+            torch.where(rows, new, old) for new, old in zip(after, before, strict=True)
+        )
+        wide = rows.view(-1, 1, 1, 1)
+        self.hidden = torch.where(wide, to_hidden(self.images), self.hidden)
+        self.first, self.second = self.first.masked_fill(wide, 0), self.second.masked_fill(wide, 0)
+        self.steps, self.found = self.steps.masked_fill(rows, 0), self.found & ~rows
+        self.checked = self.checked.masked_fill(rows, torch.inf)
+        self.trials = self.trials + rows
+
+
+@dataclass(frozen=True)
+class CarliniWagner:
+    """Adam on the squared distance plus a constant times the margin, the constant by binary search.
+
+    Everything is per sample, the early end of a trial included. As in the authors' code a trial starts at the clean
+    image, and only points that were shown to the model count.
+    """
+
+    confidence: float = 0.0
+    """By how much the wrong class, or the wanted one, must lead at points that are found."""
+    steps: int = 1000
+    """Steps of a trial."""
+    learning_rate: float = 0.01
+    """Of Adam, in the hidden variables."""
+    binary_search_steps: int = 9
+    """Number of trials."""
+    initial_constant: float = 1e-3
+    """Constant of the first trial."""
+    abort_early: bool = True
+    """End a trial when a tenth of its steps made no progress."""
+    norms: frozenset[Norm] = frozenset({"l2"})
+    version: str = "1"
+    batch_dependent: bool = False
+    members: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> int:
+        """See `Stepper`."""
+        return 1
+
+    def cost(self) -> int:
+        """See `Attack`: trials times steps."""
+        return self.binary_search_steps * self.steps
+
+    def resolved(self, threat: ThreatModel) -> dict[str, Any]:
+        """Nothing depends on the threat model."""
+        return {}
+
+    def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
+        """See `Attack`.
+
+        Takes the first point that fools the model inside the ball when it may stop; else the nearest one that fools it
+        with confidence, or the last one where there is none, brought into the ball.
+        """
+        return fly(self, model, samples, setting)
+
+    def enter(self, model: Model, samples: Samples, rows: Tensor, runs: Tensor, setting: Setting) -> Search:
+        """See `Stepper`."""
+        fields = takeoff(samples, rows, runs)
+        images = fields["images"]
+        hidden = to_hidden(images)
+        fields["adversarial"] = to_pixels(hidden)
+        nothing = torch.full(rows.shape, torch.inf, device=images.device)
+        return Search(
+            **fields, origin=to_pixels(hidden), hidden=hidden, first=torch.zeros_like(images),
+            second=torch.zeros_like(images), trials=torch.zeros_like(rows),
+            constant=torch.full_like(nothing, self.initial_constant), lower=torch.zeros_like(nothing), upper=nothing,
+            found=torch.zeros_like(fields["zero_gradient"]), checked=nothing.clone(), nearest=images.clone(),
+            shortest=nothing.double(),
+        )  # fmt: skip
+
+    def step(self, model: Model, flight: Search, setting: Setting) -> tuple[Tensor, Tensor]:
+        """See `Stepper`."""
+        points = flight.adversarial
+        sign = 1 if setting.threat.goal == "untargeted" else -1
+        rise, logits = input_gradient(model, points, flight.classes, margin)
+        flight.passes += 1
+        flight.zero_gradient |= rise.flatten(1).abs().amax(1) == 0
+        already = self._learn(flight, logits, setting)
+        missing = self._aim(setting) - sign * margin(logits, flight.classes)
+        flight.end_trial(self._descend(flight, sign * rise, missing))
+        over = flight.trials >= self.binary_search_steps
+        flight.adversarial = torch.where(already.view(-1, 1, 1, 1), points, to_pixels(flight.hidden))
+        rows = (over & ~already).nonzero()[:, 0]
+        if len(rows):
+            any_found = flight.shortest[rows].isfinite().view(-1, 1, 1, 1)
+            best = torch.where(any_found, flight.nearest[rows], points[rows])
+            flight.adversarial[rows] = ball_of(setting.threat).project(flight.images[rows], best)
+        return already | over, already
+
+    def _aim(self, setting: Setting) -> float:
+        return max(self.confidence, setting.slack)
+
+    def _learn(self, flight: Search, logits: Tensor, setting: Setting) -> Tensor:
+        """Keep the nearest points that fool the model; (B,) which ones end the matter."""
+        threat, ball = setting.threat, ball_of(setting.threat)
+        distance = ball.distance(flight.images, flight.adversarial)
+        success = fooled(logits, flight.classes, threat, self._aim(setting))
+        nearer = success & (distance < flight.shortest)
+        flight.found |= success
+        flight.shortest = torch.where(nearer, distance, flight.shortest)
+        flight.nearest = torch.where(nearer.view(-1, 1, 1, 1), flight.adversarial, flight.nearest)
+        inside = fooled(logits, flight.classes, threat, setting.slack) & (distance <= ball.epsilon)
+        return inside & setting.stop_when_fooled
+
+    def _descend(self, flight: Search, rise: Tensor, missing: Tensor) -> Tensor:
+        """One step of Adam, from the slope of the lead and how much of it is missing: (B,) whose trial is over."""
+        points, change = flight.adversarial, flight.adversarial - flight.origin
+        objective = (change**2).flatten(1).sum(1) + flight.constant * missing.clamp_min(0)
+        weight = (flight.constant * (missing > 0)).view(-1, 1, 1, 1)
+        gradient = (2 * change - weight * rise) * 2 * points * (1 - points)
+        descent, flight.first, flight.second = adam(gradient, flight.first, flight.second, flight.steps + 1)
+        flight.hidden = flight.hidden - self.learning_rate * descent
+        looked = flight.steps % max(self.steps // 10, 1) == 0
+        stuck = looked & ~(objective <= PROGRESS * flight.checked) & self.abort_early
+        flight.checked = torch.where(looked, objective, flight.checked)
+        flight.steps = flight.steps + 1
+        return stuck | (flight.steps >= self.steps)
+
+
+@ATTACKS.register("cw")
+def cw(
+    confidence: Annotated[float, Field(ge=0)] = 0.0,
+    steps: Annotated[int, Field(ge=1)] = 1000,
+    learning_rate: Annotated[float, Field(gt=0)] = 0.01,
+    binary_search_steps: Annotated[int, Field(ge=1)] = 9,
+    initial_constant: Annotated[float, Field(gt=0, le=LARGEST)] = 1e-3,
+    abort_early: bool = True,
+) -> Attack:
+    """CW: the smallest L2 perturbation by Adam and binary search (Carlini & Wagner 2017)."""
+    return CarliniWagner(confidence, steps, learning_rate, binary_search_steps, initial_constant, abort_early)
+
+
+# Their code on CIFAR: epsilon 0.02, of which the rate is a tenth; the constant is the paper's.
+PRESETS["cw"] = {"awais2020": {"steps": 10, "learning_rate": 0.002, "binary_search_steps": 3, "initial_constant": 0.01}}
