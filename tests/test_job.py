@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,12 +18,13 @@ import harness.job
 from harness.attacks import Attack, Crafted, Model, Samples, Setting, as_float
 from harness.attacks.resolve import ResolvedAttack, resolve, sweep
 from harness.core.errors import HarnessError, ThreatModelViolation
+from harness.core.precision import PassPrecision
 from harness.core.threat import Goal, Norm, ThreatModel
 from harness.data import Dataset
 from harness.job import CraftJob
 from harness.judging import Arena, predict, run_clean, wanted_classes
 from harness.models.classifier import Classifier, Provenance
-from harness.models.prepare import Prepared
+from harness.models.prepare import Prepared, prepare
 
 CLASSES = 4
 COUNT = 24
@@ -453,3 +454,53 @@ def test_an_attack_that_loses_repeats_or_cuts_samples_is_an_error(
     job = CraftJob(ResolvedAttack("careless", attack, {}, {}), LINF, 0, CLASSES, whitebox=False)
     with pytest.raises(HarnessError, match=message):
         run(job, model(), grey_arena())
+
+
+# --- precision --------------------------------------------------------------------------------------------------
+
+
+def twins_asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The precisions of the twins that a job prepares, in order."""
+    asked: list[str] = []
+
+    def note(surrogate: Classifier, images: Tensor, precision: PassPrecision) -> Prepared:
+        asked.append(precision)
+        return prepare(surrogate, images, precision)
+
+    monkeypatch.setattr(harness.job, "prepare", note)
+    return asked
+
+
+def test_a_screen_leaves_only_its_survivors_to_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, original, somewhere = twins_asked(monkeypatch), model(), arena(wrong=3)
+    exact, screened = (
+        run(replace(whitebox(steps=5), precision=precision), original, somewhere)["cell"]
+        for precision in ("float32", "screen")
+    )
+    assert asked == ["float32", "bfloat16", "float32"]
+    assert (screened["success"] | ~exact["success"]).all(), "never weaker than float32 alone"
+    assert exact["success"].any()
+    assert (~exact["success"]).any()
+    survivors = ~screened["success"].to_numpy()
+    assert (screened["passes"][survivors] == 10).all(), "both stages count"
+    assert (screened["passes"][~survivors] <= 10).all()
+    assert sorted(screened["index"]) == sorted(somewhere.dataset.indices.tolist())
+
+
+def test_a_screen_goes_on_where_it_was_stopped() -> None:
+    job, original = replace(whitebox(steps=5), precision="screen"), model()
+    whole = run(job, original, arena())["cell"]
+    finished = np.arange(COUNT) % 2 == 0
+    rest = run(job, original, arena(), finished)["cell"]
+    assert sorted(rest["index"]) == sorted(arena().dataset.indices[~finished].tolist())
+    expected = whole[whole["index"].isin(rest["index"])].reset_index(drop=True)
+    assert (rest["passes"] == expected["passes"]).all()
+    assert (rest["success"] == expected["success"]).all()
+
+
+def test_passes_in_bfloat16_are_judged_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, original = twins_asked(monkeypatch), model()
+    outcomes = run(replace(whitebox(), precision="bfloat16"), original, arena())["cell"]
+    assert asked == ["bfloat16"]
+    exact = run(whitebox(), original, arena())["cell"]
+    assert abs(int(outcomes["success"].sum()) - int(exact["success"].sum())) <= 1

@@ -296,3 +296,83 @@ def test_a_network_that_cannot_be_copied_is_used_as_it_is() -> None:
 
     original = classifier(Uncopyable())
     assert prepare(original, pictures()).model is original
+
+
+class Reading(nn.Module):
+    """Multiplies by its own ReLU, whose backward pass reads what comes before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 8, 3), Pooled(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x)
+        logits: Tensor = self.head(torch.relu(x * x.sigmoid()) + x)
+        return logits
+
+
+@pytest.mark.parametrize("make", [Reading, PreActivation, lambda: NETWORKS.get("resnet8")(norm="gn")])
+def test_relus_overwrite_only_what_nobody_reads_again(make: Callable[[], nn.Module]) -> None:
+    original = classifier(make())
+    prepared = prepare(original, pictures())
+    gradients = []
+    for model in (original, prepared.model):
+        images = pictures(count=2).requires_grad_()
+        gradients.append(torch.autograd.grad(model(images).square().sum(), images)[0])
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-3, atol=1e-5)
+
+
+def test_a_twin_whose_backward_pass_fails_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Overwritten(nn.Module):
+        def __init__(self, network: nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.exp()
+            logits: Tensor = self.network(x.clone().add(x).mul(0.5).log())
+            if x.requires_grad:
+                x.add_(0)
+            return logits
+
+    def spoil(twin: Classifier) -> int:
+        twin.network = Overwritten(twin.network)
+        return 1
+
+    monkeypatch.setattr("harness.models.prepare.rewrite", spoil)
+    original = classifier(NETWORKS.get("resnet8")())
+    prepared = prepare(original, pictures())
+    assert prepared.folded == 0
+    images = pictures().requires_grad_()
+    torch.autograd.grad(prepared.model(images).sum(), images)
+
+
+def test_passes_in_bfloat16_answer_in_float32_and_tell_how_far_they_are_off() -> None:
+    original = classifier(NETWORKS.get("resnet20")(width=8))
+    prepared = prepare(original, pictures(), "bfloat16")
+    assert prepared.precision == "bfloat16"
+    with torch.no_grad():
+        logits = prepared.model(pictures())
+    assert logits.dtype == torch.float32
+    worst, scale = deviation(original, prepared, pictures())
+    assert 0 < worst < prepared.slack
+    assert worst > TOLERANCE * scale / 10, "rounding to eight bits shows"
+
+
+class Delicate(nn.Module):
+    """Differences of large numbers, which eight bits cannot hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(48, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.head(x.flatten(1)[:, :48]) + 0
+        large = nn.functional.linear(x.flatten(1)[:, :48], torch.full((5, 48), 1e4))
+        return logits + large - large.mean(1, keepdim=True) * (1 + 1e-3)
+
+
+def test_a_model_that_bfloat16_distorts_is_used_in_float32() -> None:
+    original = classifier(Delicate())
+    prepared = prepare(original, pictures(), "bfloat16")
+    assert prepared.precision == "float32"

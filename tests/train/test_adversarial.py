@@ -1,0 +1,97 @@
+"""Adversarial training: images are attacked as the recipe says, and the network ends up harder to fool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor, nn
+
+from harness.attacks import Samples
+from harness.core.losses import cross_entropy
+from harness.models.card import AdversarialTraining, Recipe
+from harness.train.adversarial import adversarial_images
+from harness.train.loop import Images, train
+
+COUNT = 32
+
+
+def network(seed: int = 0) -> nn.Sequential:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(
+            nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(32, 3)
+        )
+
+
+def samples() -> Samples:
+    images = torch.rand(COUNT, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+    return Samples(images, torch.arange(COUNT) % 3, torch.arange(COUNT))
+
+
+def attacked(recipe: AdversarialTraining, made: nn.Module, **given: Any) -> Tensor:
+    return adversarial_images(made, made, samples(), recipe, **{"seed": 0, "epoch": 0, **given})
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_images_raise_the_loss_inside_the_recipes_ball(norm: Any) -> None:
+    recipe = AdversarialTraining(norm=norm, epsilon=0.1)
+    made = network().eval()
+    images, found = samples().images, attacked(recipe, made)
+    change = (found - images).flatten(1)
+    lengths = change.abs().amax(1) if norm == "linf" else change.norm(dim=1)
+    assert lengths.max() <= 0.1 * (1 + 1e-5)
+    assert lengths.min() > 0.05
+    assert found.min() >= 0
+    assert found.max() <= 1
+    before, after = (cross_entropy(made(points), samples().classes) for points in (images, found))
+    assert (after > before).all()
+
+
+def test_every_epoch_starts_elsewhere_and_seeds_repeat() -> None:
+    recipe, made = AdversarialTraining(epsilon=0.1, steps=1), network().eval()
+    assert torch.equal(attacked(recipe, made), attacked(recipe, made))
+    assert not torch.equal(attacked(recipe, made), attacked(recipe, made, epoch=1))
+    assert not torch.equal(attacked(recipe, made), attacked(recipe, made, seed=1))
+
+
+@pytest.mark.parametrize(("mode", "moves"), [("eval", False), ("train", True)])
+def test_the_mode_decides_whether_crafting_moves_the_running_statistics(mode: Any, moves: bool) -> None:
+    made = network().train()
+    before = made[1].running_mean.clone()  # type: ignore[operator, union-attr]
+    attacked(AdversarialTraining(epsilon=0.1, mode=mode), made)
+    assert made.training
+    assert torch.equal(made[1].running_mean, before) != moves  # type: ignore[arg-type]
+
+
+def test_a_network_trained_on_adversarial_images_is_harder_to_fool() -> None:
+    def stripes(seed: int) -> Images:
+        """Class k is brighter in its own pair of rows, by little and under noise."""
+        labels = torch.arange(120) % 3
+        pixels = 0.4 + 0.2 * torch.rand(120, 1, 6, 6, generator=torch.Generator().manual_seed(seed))
+        for row, label in enumerate(labels.tolist()):
+            pixels[row, :, 2 * label : 2 * label + 2] += 0.25
+        return Images(pixels, labels)
+
+    def loss_under_attack(**changes: Any) -> float:
+        recipe = Recipe.model_validate({"epochs": 15, "batch_size": 40, "learning_rate": 0.1, **changes})
+        made = network()
+        train(made, recipe, stripes(0), stripes(1), seed=0)
+        made.eval().requires_grad_(False)
+        test = stripes(2)
+        asked = Samples(test.pixels, test.labels, torch.arange(120))
+        found = adversarial_images(made, made, asked, AdversarialTraining(epsilon=0.1, steps=20), seed=0, epoch=0)
+        return cross_entropy(made(found), test.labels).mean().item()
+
+    assert loss_under_attack(adversarial={"epsilon": 0.1, "steps": 3}) < 0.8 * loss_under_attack()
+
+
+def test_a_budget_is_needed_and_written_as_papers_write_it() -> None:
+    recipe = Recipe.model_validate({"epochs": 1, "learning_rate": 0.1, "adversarial": {"epsilon": "8/255"}})
+    assert recipe.adversarial is not None
+    assert recipe.adversarial.epsilon == pytest.approx(8 / 255)
+    for wrong in ({}, {"epsilon": 0}, {"epsilon": 0.1, "step": 3}):
+        with pytest.raises(ValidationError):
+            AdversarialTraining.model_validate(wrong)
