@@ -164,7 +164,7 @@ def test_discarded_batches_are_gone(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"\xff", b'{"schema_version": 1}', b'{"schema_version": 1, "unknown": 2}'],
+    "content", [b"", b"{", b"[]", b"\xff", b'{"schema_version": 2}', b'{"schema_version": 2, "unknown": 2}'],
     ids=["empty", "cut off", "no table", "no text", "lacks fields", "unknown field"],
 )  # fmt: skip
 def test_a_damaged_record_says_which_folder_to_delete(content: bytes, store: Store) -> None:
@@ -177,8 +177,8 @@ def test_a_damaged_record_says_which_folder_to_delete(content: bytes, store: Sto
 
 
 def test_a_record_of_another_schema_is_refused_by_its_number(store: Store) -> None:
-    store.write(record(schema_version=2), outcomes(1))
-    with pytest.raises(HarnessError, match="has schema 2, this version of harness reads 1"):
+    store.write(record(schema_version=3), outcomes(1))
+    with pytest.raises(HarnessError, match="has schema 3, this version of harness reads 2"):
         store.read(QUESTION.id)
 
 

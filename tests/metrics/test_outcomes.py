@@ -21,7 +21,8 @@ def outcomes(
     return pd.DataFrame({
         "index": [7 * i for i in range(n)], "label": labels, "wanted": wanted or labels, "clean_prediction": clean,
         "adversarial_prediction": adversarial, "success": success, "linf": [0.1 * i for i in range(n)],
-        "l2": [float(i) for i in range(n)], "l1": 0.0, "member": -1, "passes": [10 * i for i in range(n)], "zero_gradient": False,
+        "l2": [float(i) for i in range(n)], "l1": 0.0, "passes": [10 * i for i in range(n)], "zero_gradient": False,
+        "member": -1,
     })  # fmt: skip
 
 
