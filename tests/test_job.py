@@ -352,10 +352,12 @@ MASKS = {
         whitebox(restarts=2),
         whitebox("di-fgsm", largest=1.5),
         transfer("mi-fgsm"),
+        transfer("mi-admix-fgsm", steps=3),
+        whitebox("cw", L2, steps=5),
         whitebox("torchattacks:PGD"),
         transfer("torchattacks:Square", n_queries=30),
     ],
-    ids=["pgd", "restarts", "di", "transfer", "torchattacks", "torchattacks transfer"],
+    ids=["pgd", "restarts", "di", "transfer", "admix", "cw", "torchattacks", "torchattacks transfer"],
 )
 def test_a_resumed_job_gives_the_outcomes_of_an_uninterrupted_one(job: CraftJob, mask: str) -> None:
     somewhere, finished = arena(wrong=3), MASKS[mask]

@@ -157,8 +157,9 @@ _LENGTHS = {
 }
 
 
-# Variance tuning and admix, by the same authors, on other parts than in these parts' own papers. Enlarged images are
-# resized back by nearest neighbour there.
+# Where the authors of variance tuning and admix set other parts differently from these parts' own papers. Two things
+# stay ours: they resize enlarged images back by nearest neighbour, and TransferAttack takes the neighbours of vt-ni
+# around the point ahead, not around the sample as they do.
 _WANG = {"kernel_size": 7, "largest": 331 / 299, "restore": True}
 
 

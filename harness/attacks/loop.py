@@ -150,11 +150,11 @@ def input_gradient(
     Zero where a model hides its gradient: entries that are not finite, and logits cut off from the images. With
     `repeats`, both are means over several passes, for models that answer at random (EOT, Athalye et al. 2018).
     """
-    passes = [_one_gradient(model, images, classes, loss) for _ in range(repeats)]
-    if repeats == 1:
-        return passes[0]
-    gradients, logits = zip(*passes, strict=True)
-    return torch.stack(gradients).mean(0), torch.stack(logits).mean(0)
+    gradient, logits = _one_gradient(model, images, classes, loss)
+    for _ in range(repeats - 1):
+        another, answer = _one_gradient(model, images, classes, loss)
+        gradient, logits = gradient + another, logits + answer
+    return gradient / repeats, logits / repeats
 
 
 @torch.enable_grad()
