@@ -24,7 +24,7 @@ Craft = Callable[..., Crafted]
 WIDE = ThreatModel("l2", 10.0)
 """No point is brought back into this ball."""
 
-FAST: dict[str, Any] = {"steps": 40, "learning_rate": 0.04, "binary_search_steps": 5, "initial_constant": 1.0}
+FAST: dict[str, Any] = {"steps": 40, "learning_rate": 0.04, "binary_search_steps": 5, "initial_constant": 3.0}
 
 
 def noise(seed: int, *shape: int) -> Tensor:
@@ -229,6 +229,9 @@ def test_every_sample_gets_what_the_plain_attack_on_it_alone_gets(
         for i in range(4)
     ]
     assert len({tuple(one.constants) for one in plain}) > 1, "samples search in different brackets"
+    assert any(a > b < c for one in plain for a, b, c in zip(*(one.constants[i:] for i in range(3)), strict=False)), (
+        "and some fail after they have found something"
+    )
     assert all(one.distance < inf for one in plain)
     torch.testing.assert_close(
         distances(asked, result), torch.tensor([one.distance for one in plain]).double(), rtol=1e-3, atol=0
@@ -273,7 +276,7 @@ def test_distances_are_those_of_foolbox(goal: Goal, network: nn.Module, samples:
     criterion = Misclassification(samples.classes) if goal == "untargeted" else TargetedMisclassification(wanted)
     asked = Samples(samples.images, samples.classes if goal == "untargeted" else wanted, samples.indices)
     reference = L2CarliniWagnerAttack(
-        binary_search_steps=5, steps=40, stepsize=0.04, initial_const=1.0, abort_early=False
+        binary_search_steps=5, steps=40, stepsize=0.04, initial_const=3.0, abort_early=False
     )
     theirs = reference.run(PyTorchModel(network, bounds=(0, 1), device="cpu"), samples.images, criterion)
     setting = Setting(ThreatModel("l2", 10.0, goal))
@@ -333,11 +336,11 @@ def test_the_slack_is_led_by_and_never_less_than_the_confidence(
         result = craft(attack, network, samples, Setting(WIDE, slack=slack))
         lead = margin(network(result.adversarial), samples.classes)
         assert (lead > 0.2).all()
-        assert (lead < 0.4).all()
+        assert (lead < 0.29).all()
 
 
 class Broken(nn.Module):
-    """A network that hides its gradient, or its logits for every other image."""
+    """A network that hides its gradient, or gives bright images logits that are not numbers or infinite."""
 
     def __init__(self, network: nn.Module, how: str) -> None:
         super().__init__()
@@ -348,7 +351,8 @@ class Broken(nn.Module):
             return self.network(images.detach())  # type: ignore[no-any-return]
         logits: Tensor = self.network(images)
         bright = images.flatten(1).mean(1) > 0.5
-        return torch.where(bright[:, None], torch.nan, logits)
+        bad = torch.full_like(logits, torch.nan) if self.how == "NaN" else torch.tensor([0.0, 0, 0, 0, torch.inf])
+        return torch.where(bright[:, None], bad, logits)
 
 
 def test_a_model_without_gradients_is_flagged_and_its_images_stay(
@@ -360,10 +364,10 @@ def test_a_model_without_gradients_is_flagged_and_its_images_stay(
 
 
 @pytest.mark.parametrize("stop_when_fooled", [False, True])
-def test_logits_that_are_not_numbers_fool_nobody_and_disturb_nobody(
-    stop_when_fooled: bool, network: nn.Module, samples: Samples, craft: Craft
+@pytest.mark.parametrize("how", ["NaN", "infinite"])
+def test_logits_that_are_not_finite_fool_nobody_and_disturb_nobody(
+    how: str, stop_when_fooled: bool, network: nn.Module, samples: Samples, craft: Craft
 ) -> None:
-    bright = samples.images.flatten(1).mean(1) > 0.5
     images = samples.images.clone()
     images[::2] = images[::2] * 0.9
     asked = Samples(images, network(images).argmax(1), samples.indices)
@@ -371,12 +375,14 @@ def test_logits_that_are_not_numbers_fool_nobody_and_disturb_nobody(
     assert bright.any()
     assert not bright.all()
     setting = Setting(ThreatModel("l2", 0.5), stop_when_fooled=stop_when_fooled)
-    model = Broken(network, "NaN")
+    model = Broken(network, how)
     result = craft(ATTACKS.get("cw")(**FAST), model, asked, setting)
     assert result.adversarial.isfinite().all()
     alone = craft(ATTACKS.get("cw")(**FAST), model, asked.take((~bright).nonzero()[:, 0]), setting)
     torch.testing.assert_close(result.adversarial[~bright], alone.adversarial, rtol=0, atol=1e-4)
     assert (distances(asked, result)[bright] < 1e-4).all(), "nothing is known about where to go"
+    if stop_when_fooled:
+        assert (result.passes[bright] > 1).all(), "nobody is fooled by such an answer"
 
 
 def test_the_price_is_a_pass_per_step_and_trial(network: nn.Module, samples: Samples, craft: Craft) -> None:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.attacks import ATTACKS, Crafted, Samples, Setting
-from harness.attacks.loop import input_gradient
+from harness.attacks.loop import GradientAttack, input_gradient
+from harness.attacks.transforms import ScaleCopies
 from harness.core.losses import margin
 from harness.core.threat import ThreatModel
 
@@ -92,6 +93,10 @@ def test_every_repeat_is_a_pass(network: nn.Module, samples: Samples, craft: Cra
     attack = ATTACKS.get("pgd")(steps=3, eot=4, restarts=2)
     assert attack.cost() == 24
     assert craft(attack, network, samples, Setting(ThreatModel("linf", 1e-4))).passes.tolist() == [24] * 8
+    turns = TakingTurns(FIRST)
+    views = GradientAttack(3, "eps/steps", inputs=(ScaleCopies(2),), eot=4)
+    assert craft(views, turns, GREY, Setting(LINF)).passes.tolist() == [24, 24]
+    assert turns.turn == 24
 
 
 def test_for_a_model_that_always_answers_alike_repeats_change_only_the_price(
