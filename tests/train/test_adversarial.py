@@ -18,6 +18,10 @@ from harness.train.loop import Images, train
 COUNT = 32
 
 
+def adversarial(**keys: Any) -> AdversarialTraining:
+    return AdversarialTraining.model_validate(keys)
+
+
 def network(seed: int = 0) -> nn.Sequential:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -37,7 +41,7 @@ def attacked(recipe: AdversarialTraining, made: nn.Module, **given: Any) -> Tens
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 def test_images_raise_the_loss_inside_the_recipes_ball(norm: Any) -> None:
-    recipe = AdversarialTraining(norm=norm, epsilon=0.1)
+    recipe = adversarial(norm=norm, epsilon=0.1)
     made = network().eval()
     images, found = samples().images, attacked(recipe, made)
     change = (found - images).flatten(1)
@@ -51,7 +55,7 @@ def test_images_raise_the_loss_inside_the_recipes_ball(norm: Any) -> None:
 
 
 def test_every_epoch_starts_elsewhere_and_seeds_repeat() -> None:
-    recipe, made = AdversarialTraining(epsilon=0.1, steps=1), network().eval()
+    recipe, made = adversarial(epsilon=0.1, steps=1), network().eval()
     assert torch.equal(attacked(recipe, made), attacked(recipe, made))
     assert not torch.equal(attacked(recipe, made), attacked(recipe, made, epoch=1))
     assert not torch.equal(attacked(recipe, made), attacked(recipe, made, seed=1))
@@ -60,8 +64,8 @@ def test_every_epoch_starts_elsewhere_and_seeds_repeat() -> None:
 @pytest.mark.parametrize(("mode", "moves"), [("eval", False), ("train", True)])
 def test_the_mode_decides_whether_crafting_moves_the_running_statistics(mode: Any, moves: bool) -> None:
     made = network().train()
-    before = made[1].running_mean.clone()  # type: ignore[operator, union-attr]
-    attacked(AdversarialTraining(epsilon=0.1, mode=mode), made)
+    before = made[1].running_mean.clone()  # type: ignore[operator]
+    attacked(adversarial(epsilon=0.1, mode=mode), made)
     assert made.training
     assert torch.equal(made[1].running_mean, before) != moves  # type: ignore[arg-type]
 
@@ -80,8 +84,8 @@ def test_adversarial_training_prefers_the_robust_feature_to_the_predictive_ones(
         made, test = nn.Sequential(nn.Flatten(), nn.Linear(36, 2)), pixels(2)
         train(made, recipe, pixels(0), pixels(1), seed=0)
         asked = Samples(test.pixels, test.labels, torch.arange(200))
-        found = adversarial_images(made, made, asked, AdversarialTraining(epsilon=0.1, steps=20), seed=0, epoch=0)
-        return (made(found).argmax(1) == test.labels).double().mean().item()
+        found = adversarial_images(made, made, asked, adversarial(epsilon=0.1, steps=20), seed=0, epoch=0)
+        return float((made(found).argmax(1) == test.labels).double().mean())
 
     assert robust() < 0.5
     assert robust(adversarial={"epsilon": 0.1, "steps": 5}) > 0.8
