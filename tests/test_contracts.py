@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import random
+from collections.abc import Iterator
 from functools import cache
 from inspect import Parameter
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -14,8 +15,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import harness.attacks.autoattack
 from harness.attacks import ATTACKS, PRESETS, Crafted, Samples, Setting
+from harness.attacks.apgd import APGD
+from harness.attacks.cascade import Cascade
+from harness.attacks.fab import fab_t
 from harness.attacks.resolve import resolve, sweep
+from harness.attacks.square import square
 from harness.core.balls import ball_of
 from harness.core.errors import HarnessError
 from harness.core.registry import first_line, parameters_of
@@ -38,6 +44,24 @@ ALTERNATIVES: dict[str, Any] = {
     "step_size": "eps/2", "fill": 0.5, "largest": 1.25, "steps": 1, "eta": 1.5, "candidates": 3, "confidence": 1.0,
 }  # fmt: skip
 """Other values than the defaults, where halving or adding two would not do."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_ensembles() -> Iterator[None]:
+    """AutoAttack with the same parts and small budgets: its own have no parameters."""
+
+    def standard(norm: Norm) -> Cascade:
+        return Cascade({
+            "apgd-ce": APGD(steps=3), "apgd-t": APGD(steps=3, targets=2), "fab-t": fab_t(steps=2, targets=2),
+            "square": square(queries=10),
+        })  # fmt: skip
+
+    def rand(norm: Norm) -> Cascade:
+        return Cascade({"apgd-ce": APGD(steps=3, eot=2), "apgd-dlr": APGD(steps=3, loss="dlr", eot=2)})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(harness.attacks.autoattack, "ENSEMBLES", {"standard": standard, "plus": rand, "rand": rand})
+        yield
 
 
 @cache

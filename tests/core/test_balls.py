@@ -20,7 +20,8 @@ from harness.core.threat import ThreatModel
 
 SHAPE = (2, 1, 3, 3)
 
-balls = st.builds(lambda kind, epsilon: kind(epsilon), st.sampled_from([LinfBall, L2Ball, L1Ball]), st.floats(0.002, 4.0))
+kinds = st.sampled_from([LinfBall, L2Ball, L1Ball])
+balls = st.builds(lambda kind, epsilon: kind(epsilon), kinds, st.floats(0.002, 4.0))
 
 
 def tensors(low: float, high: float) -> st.SearchStrategy[Tensor]:
@@ -110,6 +111,34 @@ def test_l2_projection_keeps_its_budget_where_every_pixel_is_rounded_the_same_wa
         ball = L2Ball(tenths / 10)
         distance = ball.distance(grey, ball.project(grey, torch.ones_like(grey)))
         assert ball.epsilon * (1 - 1e-3) <= distance <= ball.epsilon + rounding(ball)
+
+
+@given(st.floats(0.002, 4.0), images, points)
+def test_l1_projection_takes_the_same_off_every_change_and_cuts_it_at_the_range(
+    epsilon: float, images: Tensor, points: Tensor
+) -> None:
+    change = (points - images).double().flatten(1)
+    room = torch.where(change > 0, 1 - images.flatten(1).double(), images.flatten(1).double())
+    low, high = torch.zeros(len(images), 1, dtype=torch.float64), change.abs().amax(1, keepdim=True)
+    for _ in range(100):
+        middle = (low + high) / 2
+        inside = (change.abs() - middle).clamp_min(0).minimum(room).sum(1, keepdim=True) <= epsilon
+        low, high = torch.where(inside, low, middle), torch.where(inside, middle, high)
+    expected = images.flatten(1) + change.sign() * (change.abs() - high).clamp_min(0).minimum(room)
+    projected = L1Ball(epsilon).project(images, points).flatten(1).double()
+    torch.testing.assert_close(projected, expected, rtol=0, atol=4e-6)
+
+
+@pytest.mark.parametrize("spread", [0.01, 0.3, 4.0])
+@pytest.mark.parametrize("epsilon", [2.0, 12.0])
+def test_l1_projection_spends_its_budget_on_images_of_224_pixels(epsilon: float, spread: float) -> None:
+    images = uniform(0, 2, 3, 224, 224)
+    ball = L1Ball(epsilon)
+    points = images + spread * (uniform(1, *images.shape) - 0.5)
+    for case in (points, points.contiguous(memory_format=torch.channels_last)):
+        distance = ball.distance(images, ball.project(images, case))
+        assert distance.max() <= epsilon + rounding(ball)
+        assert distance.min() >= epsilon * (1 - 1e-3)
 
 
 @given(gradients)
