@@ -41,7 +41,8 @@ def linear(weights: Tensor, biases: tuple[float, ...]) -> nn.Sequential:
 
 
 def second_choice(network: nn.Module, samples: Samples) -> Tensor:
-    return network(samples.images).topk(2).indices[:, 1]
+    logits: Tensor = network(samples.images)
+    return logits.topk(2).indices[:, 1]
 
 
 def distances(samples: Samples, result: Crafted) -> Tensor:

@@ -56,7 +56,7 @@ def test_neighbours_lie_uniformly_in_a_cube_of_beta_times_the_budget_each_somewh
         return noise
 
     draws = Draws(0, torch.arange(10), torch.zeros(10, dtype=torch.int64))
-    VarianceTuning(neighbours=3, beta=1.5)(*torch.zeros(2, 10, 3, 16, 16), draws, nearby)
+    VarianceTuning(neighbours=3, beta=1.5)(torch.zeros(10, 3, 16, 16), torch.zeros(10, 3, 16, 16), draws, nearby)
     noise = torch.stack(seen)
     assert noise.abs().max() <= 1.5
     assert noise.abs().max() > 1.49
