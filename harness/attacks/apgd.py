@@ -116,7 +116,7 @@ class Climber:
         first, running = self.rule.is_first(flight.steps), flight.steps <= self.rule.last()
         better = (losses > flight.best_loss) | first
         flight.passes += self.attack.eot * running
-        flight.zero_gradient |= (gradient.flatten(1).abs().amax(1) == 0) & running
+        flight.zero_gradient |= (gradient.abs().amax((1, 2, 3)) == 0) & running
         flight.rises += (losses > flight.last_loss) & ~first
         flight.last_loss = losses
         flight.best_loss = torch.where(better, losses, flight.best_loss)

@@ -91,7 +91,7 @@ class GradientAttack:
             points = part.look_ahead(points, memory, step_size)
         draws = flight.draws(setting)
         direction, logits = self._uphill(model, View(None, points), flight.classes, draws, setting)
-        flight.zero_gradient |= direction.flatten(1).abs().amax(1) == 0
+        flight.zero_gradient |= direction.abs().amax((1, 2, 3)) == 0
         if self.tuning:
 
             def nearby(noise: Tensor, name: str) -> Tensor:
@@ -151,6 +151,8 @@ def input_gradient(
     `repeats`, both are means over several passes, for models that answer at random (EOT, Athalye et al. 2018).
     """
     gradient, logits = _one_gradient(model, images, classes, loss)
+    if repeats == 1:
+        return gradient, logits
     for _ in range(repeats - 1):
         another, answer = _one_gradient(model, images, classes, loss)
         gradient, logits = gradient + another, logits + answer
@@ -165,4 +167,4 @@ def _one_gradient(model: Model, images: Tensor, classes: Tensor, loss: Loss) -> 
         return torch.zeros_like(images), logits
     total = loss(logits, classes).sum()
     (gradient,) = torch.autograd.grad(total, images, allow_unused=True, materialize_grads=True)
-    return torch.where(gradient.isfinite(), gradient, 0.0), logits.detach()
+    return gradient.nan_to_num(0.0, 0.0, 0.0), logits.detach()

@@ -12,7 +12,6 @@ from harness.core.registry import parameters_of
 from harness.core.threat import ThreatModel
 from harness.core.validation import check_value
 
-
 ADAPTERS: dict[str, Callable[[str], Factory]] = {
     "torchattacks": from_torchattacks.factory_of,
     "autoattack": from_autoattack.factory_of,
