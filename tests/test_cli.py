@@ -292,7 +292,7 @@ def test_a_report_writes_the_formats_that_it_is_asked_for(
 
 KINDS: dict[str, Callable[[], list[str]]] = {
     "models": lambda: [f"zoo:{name}" for name in zoo_cards()],
-    "attacks": lambda: [*ATTACKS.names(), "torchattacks:NAME"],
+    "attacks": lambda: [*ATTACKS.names(), "torchattacks:NAME", "autoattack:ENSEMBLE"],
     "datasets": DATASETS.names,
     "suites": lambda: list(shipped_suites()),
     "sources": lambda: [f"{name}:" for name in MODEL_SOURCES.names()],

@@ -98,7 +98,10 @@ WRONG: dict[str, tuple[tuple[str, str], str]] = {
     "no budget": (('"8/255"', "[]"), "threat.epsilon: this must not be empty"),
     "a budget twice": (('"8/255"', '["8/255", "16/510"]'), "is given twice"),
     "a formula": (('"8/255"', '"__import__(1)"'), 'is not a number; write 0.03 or "8/255"'),
-    "an unknown norm": (('norm = "linf"', 'norm = "l7"'), "threat.norm: input should be 'linf' or 'l2' (given: 'l7')"),
+    "an unknown norm": (
+        ('norm = "linf"', 'norm = "l7"'),
+        "threat.norm: input should be 'linf', 'l2' or 'l1' (given: 'l7')",
+    ),
     "an unknown goal": (
         ('norm = "linf"', 'norm = "linf"\ngoal = "best"'),
         "threat.goal: input should be 'untargeted', 'next' or 'random'",
@@ -139,7 +142,7 @@ WRONG: dict[str, tuple[tuple[str, str], str]] = {
     "a seed twice": (('name = "sound"', 'name = "sound"\nseeds = [1, 1]'), "seeds: 1 is given twice"),
     "no batch": (
         ('name = "sound"', 'name = "sound"\nbatch_size = 0'),
-        "batch_size: input should be greater than or equal to 1 (given: 0)",
+        "batch_size: input should be greater than or equal to 1 or 'auto' (given: 0)",
     ),
     "a name with a path in it": (
         ('"sound"', '"a/b"'),
