@@ -154,7 +154,7 @@ def _lookup(table: tuple[float, ...], passes: Tensor) -> Tensor:
 BUDGETS = ((3.0, 0.3), (2.0, 0.3), (1.0, 0.4))
 """Phases: multiples of the budget, and the shares of the steps spent in them."""
 
-FIRST_SHARE = 1 / 1.5
+MOVED_SHARE = 1 / 1.5
 """Share of the changed pixels that a step moves."""
 
 STILL_AS_MANY = 0.95
@@ -214,14 +214,14 @@ class Sparse:
         shorter = (flight.step_size / SHORTENING).maximum(longest / SHORTEST)
         length = torch.where(shrunk.view(-1, 1, 1, 1), longest, shorter)
         flight.step_size = torch.where(running.view(-1, 1, 1, 1), length, flight.step_size)
-        flight.share = torch.where(running, support / gradient[0].numel() * FIRST_SHARE, flight.share)
+        flight.share = torch.where(running, support / gradient[0].numel() * MOVED_SHARE, flight.share)
         flight.support = torch.where(running, support, flight.support)
         return flight.back_to_best(running & shrunk, gradient)
 
     def _enter_phase(self, flight: Ascent, rows: Tensor, points: Tensor, radius: float) -> None:
         support = (points != flight.images).flatten(1).sum(1).float()
         flight.support = torch.where(rows, support, flight.support)
-        flight.share = torch.where(rows, support / points[0].numel() * FIRST_SHARE, flight.share)
+        flight.share = torch.where(rows, support / points[0].numel() * MOVED_SHARE, flight.share)
         flight.step_size = torch.where(rows.view(-1, 1, 1, 1), radius, flight.step_size)
 
     def _phases(self) -> list[tuple[float, int, bool]]:

@@ -130,11 +130,8 @@ class CarliniWagner:
     version: str = "1"
     batch_dependent: bool = False
     members: tuple[str, ...] = ()
-
-    @property
-    def runs(self) -> int:
-        """See `Stepper`."""
-        return 1
+    runs: int = 1
+    """See `Stepper`."""
 
     def cost(self) -> int:
         """See `Attack`: trials times steps."""

@@ -46,11 +46,8 @@ class DeepFool:
     version: str = "1"
     batch_dependent: bool = False
     members: tuple[str, ...] = ()
-
-    @property
-    def runs(self) -> int:
-        """See `Stepper`."""
-        return 1
+    runs: int = 1
+    """See `Stepper`."""
 
     def cost(self) -> int:
         """See `Attack`: the clean logits, and in every step one pass per wrong class."""

@@ -79,11 +79,8 @@ class FAB:
     version: str = "1"
     batch_dependent: bool = False
     members: tuple[str, ...] = ()
-
-    @property
-    def runs(self) -> int:
-        """See `Stepper`: one; see `Crossing`."""
-        return 1
+    runs: int = 1
+    """See `Stepper`; what are runs elsewhere are trials here, see `Crossing`."""
 
     def cost(self) -> int:
         """See `Attack`: the clean logits; and in every step one pass per class looked at, and one to check."""

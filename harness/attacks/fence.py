@@ -12,6 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from harness.attacks import Setting
+from harness.core.threat import Norm
+
+NORMS: dict[Norm, str] = {"linf": "Linf", "l2": "L2", "l1": "L1"}
+"""How other libraries write norms."""
 
 
 class Steady(nn.Module):

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.attacks import Attack, Crafted, Model, Samples, Setting
-from harness.attacks.fence import Steady, seed_of, seeded
+from harness.attacks.fence import NORMS, Steady, seed_of, seeded
 from harness.core.balls import ball_of
 from harness.core.errors import HarnessError, did_you_mean
 from harness.core.numbers import Number
@@ -114,8 +114,7 @@ def instantiate(name: str, model: nn.Module, arguments: dict[str, Any], threat: 
     import torchattacks
 
     accepted = inspect.signature(getattr(torchattacks, name).__init__).parameters
-    norm = {"linf": "Linf", "l2": "L2", "l1": "L1"}[threat.norm]
-    ours = {"eps": threat.epsilon, "max_epsilon": threat.epsilon, "norm": norm, "seed": seed}
+    ours = {"eps": threat.epsilon, "max_epsilon": threat.epsilon, "norm": NORMS[threat.norm], "seed": seed}
     return getattr(torchattacks, name)(model, **{key: ours[key] for key in ours if key in accepted}, **arguments)
 
 

@@ -107,12 +107,12 @@ def fly(attack: Stepper[F], model: Model, samples: Samples, setting: Setting) ->
     everyone = torch.arange(len(samples), device=samples.classes.device)
     entering, waiting = everyone[: setting.batch_size], everyone[setting.batch_size :]
     flight = attack.enter(model, samples, entering, torch.zeros_like(entering), setting)
-    best = Best.of_nothing(flight)
+    best = Best.of_nothing(flight) if attack.runs > 1 else None
     while len(flight.rows):
         done, known = attack.step(model, flight, setting)
         if not done.any():
             continue
-        if attack.runs > 1:
+        if best:
             known |= best.learn(model, flight, done & ~known, setting)
             again = done & ~known & (flight.runs + 1 < attack.runs)
             done = done & ~again
@@ -126,11 +126,13 @@ def fly(attack: Stepper[F], model: Model, samples: Samples, setting: Setting) ->
         entering, waiting = waiting[: len(free)], waiting[len(free) :]
         if len(free):
             flight.put(free, attack.enter(model, samples, entering, torch.zeros_like(entering), setting))
-            best.score[free] = -torch.inf
+            if best:
+                best.score[free] = -torch.inf
         if len(free) < len(out):
             stay = ~done
             stay[free] = True
-            flight, best = flight.select(stay), Best(best.score[stay], best.point[stay])
+            flight = flight.select(stay)
+            best = best and Best(best.score[stay], best.point[stay])
 
 
 def _start_again(attack: Stepper[F], model: Model, samples: Samples, flight: F, rows: Tensor, setting: Setting) -> None:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from harness.attacks import Samples
+from harness.attacks import Samples, as_float
 from harness.core.errors import HarnessError
 from harness.models.card import Recipe
 from harness.train.adversarial import adversarial_images
@@ -42,11 +42,6 @@ def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
             return recipe.learning_rate * (1 + math.cos(math.pi * done)) / 2
         case "step":
             return recipe.learning_rate * 0.1 ** ((step >= steps / 2) + (step >= 3 * steps / 4))
-
-
-def as_float(pixels: Tensor) -> Tensor:
-    """uint8 pixels to float32 in [0, 1]; floats stay."""
-    return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels
 
 
 def start(network: nn.Module, recipe: Recipe) -> Training:

@@ -74,4 +74,5 @@ def test_the_package_runs_behind_the_fence(craft: Callable[..., Crafted], capsys
     result = craft(OfficialAutoAttack("standard"), model, samples, Setting(LINF, stop_when_fooled=True))
     assert (model(result.adversarial).argmax(1) != samples.classes).all()
     assert torch.equal(torch.random.get_rng_state(), generator)
+    assert (result.passes > 1).all(), "what it asks is counted"
     assert capsys.readouterr().out == ""
