@@ -19,6 +19,7 @@ from harness.core.losses import LOSSES, Loss, LossName
 from harness.core.numbers import length_in
 from harness.core.randomness import Draws
 from harness.core.threat import Norm, ThreatModel
+from harness.models.ensemble import mean_log_probabilities, parts_of
 
 
 @dataclass
@@ -159,8 +160,18 @@ def input_gradient(
     return gradient / repeats, logits / repeats
 
 
-@torch.enable_grad()
 def _one_gradient(model: Model, images: Tensor, classes: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
+    """Of one pass through every part of the model."""
+    parts = parts_of(model)
+    answers = [_gradient_of(part, images, classes, loss) for part in parts]
+    if len(parts) == 1:
+        return answers[0]
+    gradients, logits = zip(*answers, strict=True)
+    return torch.stack(gradients).mean(0), mean_log_probabilities(torch.stack(logits))
+
+
+@torch.enable_grad()
+def _gradient_of(model: Model, images: Tensor, classes: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
     images = images.detach().requires_grad_()
     logits = model(images)
     if not logits.requires_grad:

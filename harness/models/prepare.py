@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from harness.core.precision import PassPrecision
 from harness.models.classifier import Classifier, undisturbed
+from harness.models.ensemble import Ensemble
 from harness.models.rewrite import rewrite
 
 LARGEST_DEVIATION: dict[PassPrecision, float] = {"float32": 1e-3, "bfloat16": 5e-2}
@@ -74,12 +75,20 @@ def prepare(classifier: Classifier, images: Tensor, precision: PassPrecision = "
     for twin.network, count, passes in (
         (rewritten, folded, precision), (rewritten, folded, "float32"), (plain, 0, "float32"),
     ):  # fmt: skip
-        fast = Twin(twin, passes)
+        fast = fast_twin(twin, passes)
         deviation = (expected - logits_of(fast, images)).abs().max().item()
         # False where logits are not finite.
         if deviation <= LARGEST_DEVIATION[passes] * expected.abs().max().item():
             return Prepared(fast, SAFETY * deviation, count, passes)
     return Prepared(fast, 0.0, 0, "float32")
+
+
+def fast_twin(classifier: Classifier, precision: PassPrecision) -> nn.Module:
+    """The twin of a rewritten copy; of an ensemble, the ensemble of its members' twins."""
+    network = classifier.network
+    if isinstance(network, Ensemble):
+        return Ensemble([Twin(member, precision) for member in network.members], network.fuse)
+    return Twin(classifier, precision)
 
 
 @torch.enable_grad()

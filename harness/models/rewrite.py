@@ -14,6 +14,7 @@ from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from harness.models.classifier import Classifier
+from harness.models.ensemble import Ensemble
 
 OVERWRITABLE_LAYERS = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.GroupNorm)
 """Layers whose backward pass does not need their output."""
@@ -26,6 +27,8 @@ RELUS = (F.relu, torch.relu)
 
 def rewrite(classifier: Classifier) -> int:
     """Rewrite a classifier's network in place. Returns how many BatchNorm layers were folded away."""
+    if isinstance(classifier.network, Ensemble):
+        return sum(rewrite(member) for member in classifier.network.members if isinstance(member, Classifier))
     try:
         graph = fx.symbolic_trace(classifier.network)
     except Exception:  # noqa: BLE001 - tracing runs foreign code, which may raise anything; untraceable means unchanged

@@ -13,7 +13,7 @@ from harness.models import MODEL_SOURCES, load_model
 
 
 def test_every_source_is_found_by_scanning() -> None:
-    assert MODEL_SOURCES.names() == ["file", "hf-hub", "python", "timm", "torchvision", "zoo"]
+    assert MODEL_SOURCES.names() == ["ensemble", "file", "hf-hub", "python", "timm", "torchvision", "zoo"]
 
 
 @pytest.mark.parametrize("name", MODEL_SOURCES.names())
