@@ -8,8 +8,8 @@ from typing import NamedTuple
 from torch import nn
 
 _FAMILIES: tuple[tuple[str, re.Pattern[str]], ...] = (
-    # Searched in the class names of a layer and its ancestors, so that torch's SyncBatchNorm, timm's BatchNormAct2d,
-    # LayerNorm2d and RmsNorm, and torchvision's FrozenBatchNorm2d are found too.
+    # Searched in the class names of a layer and its ancestors, the nearest first, so that torch's SyncBatchNorm, timm's
+    # BatchNormAct2d, LayerNorm2d and RmsNorm, and torchvision's FrozenBatchNorm2d are found too.
     ("bn", re.compile(r"BatchNorm|InplaceAbn|InPlaceABN")),
     ("in_", re.compile(r"InstanceNorm")),
     ("gn", re.compile(r"GroupNorm")),
@@ -54,8 +54,8 @@ def take_census(network: nn.Module) -> NormCensus:
 
 
 def _family_of(module: nn.Module) -> str | None:
-    ancestry = [cls.__name__ for cls in type(module).__mro__]
-    for family, pattern in _FAMILIES:
-        if any(pattern.search(name) for name in ancestry):
-            return family
+    for ancestor in type(module).__mro__:
+        for family, pattern in _FAMILIES:
+            if pattern.search(ancestor.__name__):
+                return family
     return None

@@ -49,7 +49,15 @@ def test_timm_networks_have_the_family_that_they_are_known_for(name: str, family
 
 
 @pytest.mark.parametrize(
-    ("norm", "expected"), [("bn", NormCensus(bn=9)), ("gn", NormCensus(gn=9)), ("none", NormCensus())]
+    ("norm", "expected"),
+    [
+        ("none", NormCensus()),
+        ("bn", NormCensus(bn=9)),
+        ("in", NormCensus(in_=9)),
+        ("ln", NormCensus(ln=9)),
+        ("gn", NormCensus(gn=9)),
+        ("rn", NormCensus(other=9)),
+    ],
 )
 def test_our_networks_have_the_norm_that_was_asked_for(norm: str, expected: NormCensus) -> None:
     with torch.device("meta"):

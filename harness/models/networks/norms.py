@@ -7,8 +7,14 @@ from collections.abc import Callable
 from torch import nn
 
 from harness.core.errors import HarnessError, did_you_mean
+from harness.models.networks.robust_norm import RobustNorm2d
 
 NormFactory = Callable[[int], nn.Module]
+
+
+def instance_norm(channels: int) -> nn.InstanceNorm2d:
+    """Instance normalization (Ulyanov et al. 2016): each channel of each sample, with a learned scale and shift."""
+    return nn.InstanceNorm2d(channels, affine=True)
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
@@ -16,10 +22,21 @@ def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(max(1, min(32, channels // 2)), channels)
 
 
+class LayerNorm2d(nn.GroupNorm):
+    """Layer normalization (Ba et al. 2016): each sample over channels and positions, scale and shift per channel."""
+
+    def __init__(self, channels: int) -> None:
+        """`channels` of the feature maps (N, C, H, W)."""
+        super().__init__(1, channels)
+
+
 NORMS: dict[str, NormFactory] = {
     "none": lambda channels: nn.Identity(),
     "bn": nn.BatchNorm2d,
+    "in": instance_norm,
+    "ln": LayerNorm2d,
     "gn": group_norm,
+    "rn": RobustNorm2d,
 }
 
 
