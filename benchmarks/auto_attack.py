@@ -90,8 +90,10 @@ def by_harness(problem: Problem, precision: Precision) -> Answer:
 
 def floor_of(problem: Problem, precision: Precision, outcomes: pd.DataFrame, members: tuple[str, ...]) -> float:
     """Seconds of all passes in full batches; the queries of survivors' last member have no backward half."""
-    queries = 5001 * int((outcomes["member"] == len(members) - 1).sum()) if members[-1:] == FORWARD_ONLY else 0
     forward, both = seconds_per_image(problem, stages(precision)[-1])
+    if problem.attack in FORWARD_ONLY:
+        return int(outcomes["passes"].sum()) * forward
+    queries = 5001 * int((outcomes["member"] == len(members) - 1).sum()) if members[-1:] == FORWARD_ONLY else 0
     return queries * forward + (int(outcomes["passes"].sum()) - queries) * both
 
 
@@ -129,8 +131,16 @@ def by_official(problem: Problem) -> Answer:
 
     norm = {"linf": "Linf", "l2": "L2", "l1": "L1"}[problem.threat.norm]
     begin = time.process_time()
+    whole = problem.attack == "autoattack"
     attack = AutoAttack(
-        problem.model, norm=norm, eps=problem.threat.epsilon, version="standard", seed=0, verbose=False, device="cpu"
+        problem.model,
+        norm=norm,
+        eps=problem.threat.epsilon,
+        version="standard" if whole else "custom",
+        attacks_to_run=[] if whole else [problem.attack],
+        seed=0,
+        verbose=False,
+        device="cpu",
     )
     adversarial = attack.run_standard_evaluation(problem.images, problem.labels, bs=BATCH_SIZE)
     robust = torch.cat([predict(problem.model, part) for part in adversarial.split(BATCH_SIZE)]) == problem.labels
@@ -178,7 +188,7 @@ def main() -> None:
     parser.add_argument("--norm", default="linf")
     parser.add_argument("--epsilons", nargs="+", type=float, default=[8, 1], help="in units of 1/255")
     parser.add_argument("--precision", nargs="+", default=["float32", "bfloat16"])
-    parser.add_argument("--attack", default="autoattack")
+    parser.add_argument("--attack", default="autoattack", help="or a member of it alone: apgd-ce, fab-t, square")
     parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--no-official", action="store_true")
     parser.add_argument("--out", type=Path, help="also append the tables to this file")
