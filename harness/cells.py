@@ -53,6 +53,15 @@ class ModelEntry(Closed):
     """What it is."""
 
 
+class AttackEntry(Closed):
+    """An attack of a suite, with one set of arguments."""
+
+    label: str
+    """How tables print it; unique."""
+    facts: dict[str, str | int | float | bool]
+    """Free columns of the suite file."""
+
+
 class DatasetEntry(Closed):
     """A data set of a suite."""
 
@@ -76,6 +85,8 @@ class Cells(Closed):
     models: list[ModelEntry]
     """In the order of the file."""
     datasets: list[DatasetEntry]
+    """In the order of the file."""
+    attacks: list[AttackEntry] = []
     """In the order of the file."""
     cells: list[Cell]
     """In the order in which they run: clean cells first."""

@@ -20,9 +20,9 @@ class Estimate(NamedTuple):
     value: float
     """The rate or mean."""
     low: float
-    """Lower end of the interval."""
+    """Lower end of the interval; NaN where there is none, as for the spread of several rates."""
     high: float
-    """Upper end of the interval."""
+    """Upper end of the interval; NaN where there is none."""
     n: int
     """Samples that counted."""
     hits: int | None = None

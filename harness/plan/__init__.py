@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.cells import Cells
+from harness.cells import AttackEntry, Cells
 from harness.core.errors import Problems
 from harness.data import Dataset
-from harness.plan.attacks import plan_attacks, plan_threats
+from harness.plan.attacks import Variant, plan_attacks, plan_threats
 from harness.plan.datasets import describe_dataset, plan_datasets
 from harness.plan.jobs import Job, JobMaker
 from harness.plan.mistakes import Mistakes
@@ -62,7 +62,7 @@ def make_plan(name: str | Path, options: Options = Options()) -> Plan:
     if not mistakes.only_in_tables:
         check_facets(reading, mistakes)
         raise Problems(reading.path, mistakes.found)
-    plan = assemble(reading, datasets, models, sections)
+    plan = assemble(reading, datasets, models, variants, sections)
     check_tables(reading, plan.cells, mistakes)
     if mistakes.found:
         raise Problems(reading.path, mistakes.found)
@@ -70,7 +70,11 @@ def make_plan(name: str | Path, options: Options = Options()) -> Plan:
 
 
 def assemble(
-    reading: Reading, datasets: Mapping[str, Dataset], models: Mapping[str, PlannedModel], sections: list[Section]
+    reading: Reading,
+    datasets: Mapping[str, Dataset],
+    models: Mapping[str, PlannedModel],
+    variants: list[Variant],
+    sections: list[Section],
 ) -> Plan:
     """The plan of a suite without mistakes."""
     suite = reading.suite
@@ -82,6 +86,7 @@ def assemble(
             describe_dataset(label, data, spec)
             for (label, data), spec in zip(datasets.items(), suite.datasets, strict=True)
         ],
+        attacks=[AttackEntry(label=variant.label, facts=variant.spec.facts) for variant in variants],
         cells=[cell for job in jobs for cell in job.cells],
     )
     return Plan(suite, reading.path, datasets, models, jobs, cells)

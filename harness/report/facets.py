@@ -3,20 +3,26 @@
 `model` is the judged model of a white-box table; a transfer table says `surrogate` or `target` instead. `facts.KEY` is
 a free column of the suite file, of the surrogate in a transfer table and of the model in a white-box one. `norm` is the
 norm of the threat model; `model.norm`, `surrogate.norm` and `target.norm` are the detected normalization layers.
+`attack.facts.KEY` is a free column of the attacks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Literal
+from itertools import takewhile
+from typing import Literal, NamedTuple
 
+from harness.cells import Cells
 from harness.core.errors import HarnessError, did_you_mean
 from harness.spec import Suite, TableSpec
 
 Mode = Literal["whitebox", "transfer"]
 
-MEAN = "mean"
-"""The last column entry that adds the mean of the row."""
+MEAN, SPREAD, AGREEMENT = SUMMARIES = ("mean", "spread", "agreement")
+"""The last entries of columns, which sum up the row."""
+
+FACTS, ATTACK_FACTS = "facts.", "attack.facts."
+"""How the free columns of models and of attacks begin."""
 
 HEADERS = {
     "model": "Model", "surrogate": "Surrogate", "target": "Target", "attack": "Attack", "threat": "Threat model",
@@ -31,14 +37,22 @@ OF_ATTACKS = frozenset({"attack", "threat", "epsilon", "norm", "seed", "mode"})
 
 def about_attacks(facet: str, mode: Mode | None) -> bool:
     """Whether a facet describes the attack, surrogate included, and not the judged model or the data."""
-    return facet in OF_ATTACKS or (mode != "whitebox" and facet.startswith(("surrogate", "facts.")))
+    if facet in OF_ATTACKS or facet.startswith(ATTACK_FACTS):
+        return True
+    return mode != "whitebox" and facet.startswith(("surrogate", FACTS))
 
 
-def known_facets(mode: Mode | None, facts: Iterable[str]) -> list[str]:
-    """Every facet that a table of a mode may use; `facts` are the free columns of the suite's models."""
+def free_facets(suite: Suite | Cells) -> list[str]:
+    """The facets that a suite's models and attacks bring with their facts."""
+    of_models = [FACTS + key for model in suite.models for key in model.facts]
+    of_attacks = [ATTACK_FACTS + key for attack in suite.attacks for key in attack.facts]
+    return list(dict.fromkeys(of_models + of_attacks))
+
+
+def known_facets(mode: Mode | None, free: Iterable[str]) -> list[str]:
+    """Every facet that a table of a mode may use; `free` are those that the suite brings itself."""
     only_whitebox = () if mode == "whitebox" else ("model", "model.norm")
-    names = [name for name in HEADERS if name not in only_whitebox]
-    return names + [f"facts.{key}" for key in dict.fromkeys(facts)]
+    return [*(name for name in HEADERS if name not in only_whitebox), *free]
 
 
 def mode_of(table: TableSpec, sections: Collection[str]) -> Mode | None:
@@ -56,39 +70,56 @@ def mode_of(table: TableSpec, sections: Collection[str]) -> Mode | None:
     return "transfer" if table.value == "attack_success_rate" else "whitebox"
 
 
-def axes_of(table: TableSpec, mode: Mode | None, facts: Iterable[str]) -> tuple[tuple[str, ...], tuple[str, ...], bool]:
-    """The facets that make rows, those that make columns, and whether the mean of the row follows.
+class Axes(NamedTuple):
+    """What stands where in a table."""
+
+    rows: tuple[str, ...]
+    """Facets that make rows."""
+    columns: tuple[str, ...]
+    """Facets that make columns, outermost first."""
+    summaries: tuple[str, ...]
+    """Which of SUMMARIES follow as last columns."""
+
+
+def axes_of(table: TableSpec, mode: Mode | None, free: Iterable[str]) -> Axes:
+    """The facets that make rows, those that make columns, and what sums up the row; `free` as in `known_facets`.
 
     Raises:
-        HarnessError: for an unknown or repeated facet, an empty axis, or a mean that is not the last column.
+        HarnessError: for an unknown or repeated facet, an empty axis, or a summary that cannot be.
     """
-    mean = table.columns[-1:] == [MEAN]
-    rows, columns = tuple(table.rows), tuple(table.columns[:-1] if mean else table.columns)
+    summaries = tuple(takewhile(SUMMARIES.__contains__, reversed(table.columns)))[::-1]
+    rows, columns = tuple(table.rows), tuple(table.columns[: len(table.columns) - len(summaries)])
     axes = rows + columns
-    if MEAN in axes:
-        raise HarnessError('"mean" can only be the last entry of columns')
+    for name in SUMMARIES:
+        if name in axes:
+            raise HarnessError(f'"{name}" can only stand at the end of columns')
     if not rows or not columns:
         raise HarnessError('rows and columns each need a facet, such as rows = ["attack"]')
-    known = known_facets(mode, facts)
+    known = known_facets(mode, free)
     for facet in (*axes, *table.where):
-        _require(facet, known)
-        if axes.count(facet) > 1:
-            raise HarnessError(f'facet "{facet}" is named twice in rows and columns')
+        _require(facet, known, also=SUMMARIES if facet in columns else ())
+    for name in (*axes, *summaries):
+        if (axes + summaries).count(name) > 1:
+            raise HarnessError(f'facet "{name}" is named twice in rows and columns')
     if table.clean and not any(about_attacks(facet, mode) for facet in axes):
         raise HarnessError('clean = true needs a place for it.\n     add "attack" to rows or columns')
-    return rows, columns, mean
+    if AGREEMENT in summaries and "dataset" in columns:
+        raise HarnessError(
+            '"agreement" compares image by image, which data sets cannot be.\n     move "dataset" to rows'
+        )
+    return Axes(rows, columns, summaries)
 
 
 def check_table(table: TableSpec, suite: Suite) -> None:
     """Raise HarnessError for what is wrong with a table, as far as the suite file alone can tell."""
     sections = [name for name in ("whitebox", "transfer") if getattr(suite, name) is not None]
-    axes_of(table, mode_of(table, sections), (key for model in suite.models for key in model.facts))
+    axes_of(table, mode_of(table, sections), free_facets(suite))
 
 
-def _require(facet: str, known: list[str]) -> None:
+def _require(facet: str, known: list[str], also: Iterable[str]) -> None:
     if facet in known:
         return
     if facet in ("model", "model.norm"):
         fixes = (facet.replace("model", "surrogate"), facet.replace("model", "target"))
         raise HarnessError(f'"{facet}" means nothing in a transfer table.\n     write {" or ".join(fixes)}')
-    raise HarnessError(f'facet "{facet}" is not known.\n     {did_you_mean(facet, known)}')
+    raise HarnessError(f'facet "{facet}" is not known.\n     {did_you_mean(facet, [*known, *also])}')

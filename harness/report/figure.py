@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.report.table import Entry, Row, Table
@@ -40,6 +41,7 @@ def svg(table: Table) -> bytes:
 def _draw(table: Table) -> Figure:
     from matplotlib.figure import Figure
 
+    table = _without_comparisons(table)
     transfer = any(run.cell.mode == "transfer" for run in table.runs)
     size = _map_size(table) if transfer else _bar_size(table)
     figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
@@ -49,6 +51,13 @@ def _draw(table: Table) -> Figure:
     axes.tick_params(colors=INK, length=0, labelsize=9)
     (_heat_map if transfer else _bars)(table, axes)
     return figure
+
+
+def _without_comparisons(table: Table) -> Table:
+    """Spread and agreement are not on the scale of the other columns."""
+    kept = [i for i in range(len(table.columns)) if not any(row.entries[i].comparison for row in table.rows)]
+    rows = tuple(replace(row, entries=tuple(row.entries[i] for i in kept)) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[i] for i in kept), rows=rows)
 
 
 def _save(figure: Figure, kind: str) -> bytes:

@@ -29,11 +29,13 @@ def json_text(table: Table) -> str:
 
 
 def _entry(entry: Entry) -> dict[str, Any]:
+    comparison = {"comparison": entry.comparison} if entry.comparison else {}
     if entry.estimate is None:
-        return {"missing": entry.missing, "records": [run.cell.id for run in entry.runs]}
+        return {**comparison, "missing": entry.missing, "records": [run.cell.id for run in entry.runs]}
     return {
+        **comparison,
         "metric": entry.metric,
-        **entry.estimate._asdict(),
+        **{key: None if value != value else value for key, value in entry.estimate._asdict().items()},
         "spread": entry.spread,
         "incomplete": entry.incomplete,
         "records": [run.cell.id for run in entry.runs],

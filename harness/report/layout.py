@@ -8,7 +8,18 @@ from typing import Any
 
 from harness.cells import Cells
 from harness.core.errors import HarnessError, did_you_mean
-from harness.report.facets import HEADERS, MEAN, Mode, about_attacks, axes_of, mode_of
+from harness.report.facets import (
+    ATTACK_FACTS,
+    FACTS,
+    HEADERS,
+    MEAN,
+    SUMMARIES,
+    Mode,
+    about_attacks,
+    axes_of,
+    free_facets,
+    mode_of,
+)
 from harness.report.words import title_of
 from harness.spec import Denominator, TableSpec, Value
 
@@ -28,8 +39,8 @@ class Layout:
     """Facets that make rows."""
     columns: tuple[str, ...]
     """Facets that make columns, outermost first."""
-    mean: bool
-    """Whether the last column is the mean of the row."""
+    summaries: tuple[str, ...]
+    """What sums up the row in the last columns: mean, spread, agreement."""
     value: Value
     """What an entry shows."""
     denominator: Denominator
@@ -54,7 +65,7 @@ class Layout:
 
     def facet_header(self, facet: str) -> str:
         """How a facet is called."""
-        return self.headers.get(facet, HEADERS.get(facet, facet.removeprefix("facts.")))
+        return self.headers.get(facet, HEADERS.get(facet, facet.removeprefix(ATTACK_FACTS).removeprefix(FACTS)))
 
 
 def layouts(tables: list[TableSpec], cells: Cells) -> list[Layout]:
@@ -80,7 +91,7 @@ def resolve(table: TableSpec, cells: Cells, number: int = 1) -> Layout:
     name = table.name or f"table-{number}"
     try:
         mode = mode_of(table, {cell.mode for cell in cells.cells} - {"clean"})
-        rows, columns, mean = axes_of(table, mode, (key for model in cells.models for key in model.facts))
+        rows, columns, summaries = axes_of(table, mode, free_facets(cells))
     except HarnessError as error:
         raise HarnessError(f"{_place(name)}: {error}") from None
     shows_attacks = any(about_attacks(facet, mode) for facet in rows + columns)
@@ -90,7 +101,7 @@ def resolve(table: TableSpec, cells: Cells, number: int = 1) -> Layout:
         title=table.title or title_of(table.value, mode, cells),
         rows=rows,
         columns=columns,
-        mean=mean,
+        summaries=summaries,
         value=table.value,
         denominator=table.denominator or ("own-correct" if table.value == "attack_success_rate" else "all"),
         mode=mode,
@@ -107,7 +118,7 @@ def default_tables(cells: Cells) -> list[TableSpec]:
 
 def check_headers(layout: Layout, texts: Iterator[str]) -> None:
     """Raise HarnessError when a key of `headers` is neither a facet of the table nor one of its header texts."""
-    known = {*layout.rows, *layout.columns, *texts, MEAN, CLEAN}
+    known = {*layout.rows, *layout.columns, *texts, *SUMMARIES, CLEAN}
     for key in layout.headers:
         if key not in known:
             problem = f'headers name "{key}", which the table does not print'

@@ -43,20 +43,32 @@ def measure(cell: Cell, metric: str, denominator: str, data: DatasetEntry, evide
     if record is None:
         failure = evidence.failure(cell)
         return Measurement(None, "failed", failure) if failure else Measurement(None, "not run")
-    conditions = [] if metric == "clean_accuracy" else _conditions(denominator, data)
+    conditions = _conditions(metric, denominator, data)
     if quick := _from_aggregates(record, metric, conditions):
         return quick
+    counted = counted_outcomes(cell, metric, denominator, data, evidence)
+    if isinstance(counted, Measurement):
+        return counted
+    return Measurement(METRICS.get(metric)(counted)) if len(counted) else Measurement(None, "undefined")
+
+
+def counted_outcomes(
+    cell: Cell, metric: str, denominator: str, data: DatasetEntry, evidence: Evidence
+) -> pd.DataFrame | Measurement:
+    """The samples of a finished cell that count for a metric, or the measurement that is missing; see `measure`."""
     outcomes = evidence.outcomes(cell)
     mask = np.ones(len(outcomes), dtype=np.bool_)
-    for condition in conditions:
+    for condition in _conditions(metric, denominator, data):
         counted = _mask(condition, cell, outcomes, evidence)
         if isinstance(counted, Measurement):
             return counted
         mask &= counted
-    return Measurement(METRICS.get(metric)(outcomes[mask])) if mask.any() else Measurement(None, "undefined")
+    return outcomes[mask]
 
 
-def _conditions(denominator: str, data: DatasetEntry) -> list[str]:
+def _conditions(metric: str, denominator: str, data: DatasetEntry) -> list[str]:
+    if metric == "clean_accuracy":
+        return []
     keep = {"all-correct": "common-correct"}.get(data.keep, data.keep)
     return [condition for condition in dict.fromkeys((keep, denominator)) if condition != "all"]
 

@@ -12,7 +12,15 @@ from harness.report.evidence import Evidence
 from harness.report.flag_notes import raised_by
 from harness.report.flag_notes import sentences as flag_sentences
 from harness.report.table import Run, Table
-from harness.report.words import DENOMINATOR_WORDS, INCOMPLETE_MARK, MEANS, METRIC_WORDS, NO_NUMBER, count_words
+from harness.report.words import (
+    DENOMINATOR_WORDS,
+    INCOMPLETE_MARK,
+    MEANS,
+    METRIC_WORDS,
+    NO_COMPARISON,
+    NO_NUMBER,
+    count_words,
+)
 
 KEEP_WORDS = {
     "surrogate-correct": "Only images that the surrogate classifies correctly when clean are counted",
@@ -25,7 +33,7 @@ def notes_of(table: Table, evidence: Evidence) -> Table:
     """The table with its notes and flags."""
     runs = table.runs
     sentences = (
-        *_counted(table, runs, evidence), *_means(table), *_shared_labels(table, evidence),
+        *_counted(table, runs, evidence), *_means(table), *_comparisons(table), *_shared_labels(table, evidence),
         *_whitebox_entries(table), *_members(runs, evidence), *_missing(runs), *_random_weights(runs, evidence),
     )  # fmt: skip
     flags = raised_by(table, evidence)
@@ -52,15 +60,26 @@ def _means(table: Table) -> Iterator[str]:
         yield f"Entries with s are means over {count_words(counts)} runs; s is the standard deviation over the runs."
     if any(entry.incomplete for entry in table.entries):
         yield f"{INCOMPLETE_MARK} some of the runs are missing from this mean."
-    if any(entry.estimate and len(entry.runs) != 1 for entry in table.entries):
+    if any(entry.estimate and len(entry.runs) != 1 for entry in table.entries if not entry.comparison):
         yield "The interval of a mean is the mean of the intervals, because its parts share the images."
+
+
+def _comparisons(table: Table) -> Iterator[str]:
+    shown = {entry.comparison for entry in table.entries}
+    if "spread" in shown:
+        unit = "" if table.metric in MEANS else ", in percentage points"
+        yield f"Spread: the largest minus the smallest value of the row{unit}."
+    if "agreement" in shown:
+        yield "Agreement: of the images counted in all entries of the row, the share with the same outcome in each."
+    if any(entry.missing == "too few" for entry in table.entries):
+        yield f"{NO_COMPARISON}: the row has fewer than two entries to compare."
 
 
 def _shared_labels(table: Table, evidence: Evidence) -> Iterator[str]:
     """Labels under which several models were averaged."""
     labels = {m.name: f"{m.label} ({NORM_FAMILIES.get(m.description.norm)})" for m in evidence.cells.models}
     names: dict[tuple[str, ...], None] = {}
-    for entry in table.entries:
+    for entry in (entry for entry in table.entries if not entry.comparison):
         for side in ("surrogate", "target"):
             members = tuple(dict.fromkeys(getattr(run.cell, side) for run in entry.runs))
             if len(members) > 1:

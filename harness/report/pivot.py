@@ -3,21 +3,49 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from harness.cells import Cell
+import pandas as pd
+
+from harness.cells import Cell, DatasetEntry
+from harness.metrics.agreement import verdicts
 from harness.metrics.estimate import mean_over
 from harness.report.arrange import Arrangement, Key, arrange, header_texts
 from harness.report.cell_facets import CellFacets
 from harness.report.evidence import Evidence
-from harness.report.facets import MEAN
 from harness.report.layout import Layout
-from harness.report.measure import measure
+from harness.report.measure import counted_outcomes, measure
 from harness.report.notes import notes_of
-from harness.report.table import BLANK, Entry, Missing, Row, Run, Table
+from harness.report.summaries import missing_of, summary_of
+from harness.report.table import BLANK, Entry, Row, Run, Table
 
-REASONS: tuple[Missing, ...] = ("failed", "not run", "undefined")
-"""Why an entry is missing, the first that applies to one of its runs."""
+
+class Measuring(NamedTuple):
+    """Measures the cells of one table."""
+
+    layout: Layout
+    """What the table asks for."""
+    facets: CellFacets
+    """What its cells are called."""
+    evidence: Evidence
+    """Their records."""
+
+    def run(self, cell: Cell, metric: str) -> Run:
+        """A cell with what was measured on it."""
+        layout, facets = self.layout, self.facets
+        shown = [f for f in layout.rows + layout.columns if cell.mode != "clean" or not facets.of_attacks(f)]
+        estimate, missing, detail = measure(cell, metric, layout.denominator, self._data(cell), self.evidence)
+        return Run(cell, {facet: facets.text(facet, cell) for facet in shown}, metric, estimate, missing, detail)
+
+    def judge(self, cell: Cell, metric: str) -> pd.Series[bool]:
+        """The verdicts on the images of a finished cell that count."""
+        counted = counted_outcomes(cell, metric, self.layout.denominator, self._data(cell), self.evidence)
+        assert isinstance(counted, pd.DataFrame), "only cells with an estimate are judged"
+        return verdicts(counted, metric)
+
+    def _data(self, cell: Cell) -> DatasetEntry:
+        return next(entry for entry in self.evidence.cells.datasets if entry.label == cell.dataset)
 
 
 def pivot(layout: Layout, evidence: Evidence) -> Table:
@@ -27,15 +55,10 @@ def pivot(layout: Layout, evidence: Evidence) -> Table:
         HarnessError: when the layout does not fit the suite's cells.
     """
     arrangement = arrange(layout, evidence.cells)
-    facets = CellFacets(evidence.cells, layout.mode)
-
-    def measured(cell: Cell, metric: str) -> Run:
-        return _run(cell, metric, layout, facets, evidence)
-
-    rows = tuple(_row(key, arrangement, layout, measured) for key in arrangement.rows)
+    measuring = Measuring(layout, CellFacets(evidence.cells, layout.mode), evidence)
     columns = [header_texts(layout, key) for key in arrangement.columns]
-    if layout.mean:
-        columns.append((layout.headers.get(MEAN, "Mean"), *[""] * (len(layout.columns) - 1)))
+    inner = [""] * (len(layout.columns) - 1)
+    columns += [(layout.headers.get(name, name.capitalize()), *inner) for name in layout.summaries]
     table = Table(
         name=layout.name,
         title=layout.title,
@@ -44,7 +67,7 @@ def pivot(layout: Layout, evidence: Evidence) -> Table:
         row_headers=tuple(map(layout.facet_header, layout.rows)),
         column_headers=tuple(map(layout.facet_header, layout.columns)),
         columns=tuple(columns),
-        rows=rows,
+        rows=tuple(_row(key, arrangement, measuring) for key in arrangement.rows),
     )
     return notes_of(table, evidence)
 
@@ -54,43 +77,23 @@ def entry_of(runs: Iterable[Run], metric: str) -> Entry:
     runs = tuple(runs)
     finished = [run.estimate for run in runs if run.estimate]
     if not finished:
-        reasons = {run.missing for run in runs}
-        return Entry(metric, None, runs=runs, missing=next(reason for reason in REASONS if reason in reasons))
+        return Entry(metric, None, runs=runs, missing=missing_of(runs))
     spread = statistics.stdev(estimate.value for estimate in finished) if len(finished) > 1 else None
     return Entry(metric, mean_over(finished), spread, runs, incomplete=len(finished) < len(runs))
 
 
-def mean_entry(entries: Iterable[Entry], metric: str) -> Entry:
-    """The mean of a row; missing as soon as one of its entries is, because a mean over fewer compares with nothing."""
-    planned = [entry for entry in entries if entry.missing != "not planned"]
-    finished = [entry.estimate for entry in planned if entry.estimate]
-    if not planned:
-        return BLANK
-    if len(finished) < len(planned):
-        reasons = {entry.missing for entry in planned}
-        return Entry(metric, None, missing=next(reason for reason in REASONS if reason in reasons))
-    return Entry(metric, mean_over(finished), incomplete=any(entry.incomplete for entry in planned))
-
-
-def _row(row: Key, arrangement: Arrangement, layout: Layout, measured: Callable[[Cell, str], Run]) -> Row:
-    entries = []
+def _row(row: Key, arrangement: Arrangement, measuring: Measuring) -> Row:
+    layout, entries = measuring.layout, []
     for column in arrangement.columns:
         cells = arrangement.cells.get((row, column), ())
         clean = arrangement.is_clean(row) or arrangement.is_clean(column)
         metric = "clean_accuracy" if clean else layout.value
-        entries.append(entry_of((measured(cell, metric) for cell in cells), metric) if cells else BLANK)
-    if layout.mean:
-        clean_row = arrangement.is_clean(row)
-        attacked = [
-            entry for entry, column in zip(entries, arrangement.columns, strict=True)
-            if clean_row or not arrangement.is_clean(column)
-        ]  # fmt: skip
-        entries.append(mean_entry(attacked, "clean_accuracy" if clean_row else layout.value))
+        entries.append(entry_of((measuring.run(cell, metric) for cell in cells), metric) if cells else BLANK)
+    clean_row = arrangement.is_clean(row)
+    metric = "clean_accuracy" if clean_row else layout.value
+    attacked = [
+        entry for entry, column in zip(entries, arrangement.columns, strict=True)
+        if clean_row or not arrangement.is_clean(column)
+    ]  # fmt: skip
+    entries += [summary_of(name, attacked, metric, measuring.judge) for name in layout.summaries]
     return Row(header_texts(layout, row), tuple(entries))
-
-
-def _run(cell: Cell, metric: str, layout: Layout, facets: CellFacets, evidence: Evidence) -> Run:
-    data = next(entry for entry in evidence.cells.datasets if entry.label == cell.dataset)
-    shown = [f for f in layout.rows + layout.columns if cell.mode != "clean" or not facets.of_attacks(f)]
-    estimate, missing, detail = measure(cell, metric, layout.denominator, data, evidence)
-    return Run(cell, {facet: facets.text(facet, cell) for facet in shown}, metric, estimate, missing, detail)

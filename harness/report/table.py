@@ -9,8 +9,9 @@ from typing import Literal
 from harness.cells import Cell
 from harness.metrics.estimate import Estimate
 
-Missing = Literal["", "not planned", "not run", "failed", "undefined"]
-"""Why there is no number; empty when there is one. undefined: no image counts, so the rate does not exist."""
+Missing = Literal["", "not planned", "not run", "failed", "undefined", "too few"]
+"""Why there is no number; empty when there is one. undefined: no image counts, so the rate does not exist; too few: a
+comparison of fewer than two entries."""
 
 
 @dataclass(frozen=True)
@@ -33,20 +34,22 @@ class Run:
 
 @dataclass(frozen=True)
 class Entry:
-    """One place of a table: the mean over its runs, which are seeds or repeated trainings."""
+    """One place of a table: the mean over its runs (seeds or repeated trainings), or a comparison of other entries."""
 
     metric: str
     """What the number is; clean accuracy can stand beside other values."""
     estimate: Estimate | None
     """Mean over the finished runs; None when there is none."""
     spread: float | None = None
-    """Sample standard deviation over the runs; None for fewer than two."""
+    """Sample standard deviation over the runs; None for fewer than two, and for a comparison."""
     runs: tuple[Run, ...] = ()
     """What the number was computed from; empty for a mean over other entries."""
     missing: Missing = ""
     """Why there is no number."""
     incomplete: bool = False
     """True when the number lacks some planned runs."""
+    comparison: Literal["", "spread", "agreement"] = ""
+    """How the number compares the other entries of its row; empty when it does not."""
 
 
 BLANK = Entry("", None, missing="not planned")
@@ -108,6 +111,11 @@ class Table:
     def entries(self) -> Iterator[Entry]:
         """All places that the plan fills, row by row."""
         return (entry for row in self.rows for entry in row.entries if entry.missing != "not planned")
+
+    @property
+    def comparisons(self) -> list[Entry]:
+        """The places that compare others, row by row."""
+        return [entry for entry in self.entries if entry.comparison]
 
     @property
     def runs(self) -> list[Run]:

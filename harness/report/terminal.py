@@ -60,8 +60,10 @@ def _text(entry: Entry, decimals: int, shown: Sequence[str]) -> Text:
     parts = written(entry, decimals)
     if entry.estimate is None:
         return Text(parts.value, style="yellow" if entry.missing == "failed" else "dim")
-    text = Text(parts.value, style="italic" if not entry.runs else "").append(parts.mark, style="yellow")
-    if INTERVALS in shown:
+    text = Text(parts.value, style="italic" if entry.comparison or not entry.runs else "").append(
+        parts.mark, style="yellow"
+    )
+    if INTERVALS in shown and parts.half_width:
         text.append(f" ±{parts.half_width}", style="dim")
     if SPREADS in shown and parts.spread:
         text.append(f" (s {parts.spread})", style="dim")

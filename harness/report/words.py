@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from harness.cells import Cells
@@ -34,6 +35,9 @@ MODE_WORDS = {"whitebox": "white-box ", "transfer": "transfer "}
 NO_NUMBER = "–"
 """What stands in place of a number that could not be measured."""
 
+NO_COMPARISON = "n/a"
+"""What stands in place of a comparison of fewer than two entries."""
+
 INCOMPLETE_MARK = "*"
 """Behind a mean that lacks some of its runs."""
 
@@ -44,7 +48,7 @@ class Written(NamedTuple):
     value: str
     """The number, or a dash, or nothing where the plan has no cell."""
     half_width: str = ""
-    """Half the interval's length, without the sign ±."""
+    """Half the interval's length, without the sign ±; empty where there is no interval."""
     spread: str = ""
     """Standard deviation over the runs, without its name."""
     mark: str = ""
@@ -62,12 +66,12 @@ def written(entry: Entry, percent_decimals: int) -> Written:
     """An entry as text: rates in percent, means with their own decimals."""
     estimate = entry.estimate
     if estimate is None:
-        return Written("" if entry.missing == "not planned" else NO_NUMBER)
+        return Written({"not planned": "", "too few": NO_COMPARISON}.get(entry.missing, NO_NUMBER))
     decimals = MEANS.get(entry.metric, percent_decimals)
     scale = 1 if entry.metric in MEANS else 100
     return Written(
         value=f"{estimate.value * scale:.{decimals}f}",
-        half_width=f"{estimate.half_width * scale:.{decimals}f}",
+        half_width="" if math.isnan(estimate.half_width) else f"{estimate.half_width * scale:.{decimals}f}",
         spread="" if entry.spread is None else f"{entry.spread * scale:.{decimals}f}",
         mark=INCOMPLETE_MARK if entry.incomplete else "",
     )
@@ -85,7 +89,7 @@ def title_of(metric: str, mode: str | None, cells: Cells) -> str:
 
 def interval_legend(tables: list[Table]) -> str:
     """What the numbers behind ± are; empty when there are none."""
-    metrics = {entry.metric for table in tables for entry in table.entries if entry.estimate}
+    metrics = {e.metric for table in tables for e in table.entries if e.estimate and e.comparison != "spread"}
     rates, means = metrics - MEANS.keys(), metrics & MEANS.keys()
     also = " (of the normal interval for means)" if rates and means else ""
     return f"± is the half-width of the 95% {'Wilson' if rates else 'normal'} interval{also}." if metrics else ""

@@ -11,6 +11,9 @@ from harness.core.threat import Goal, Norm, ThreatModel
 
 T = TypeVar("T")
 
+Facts = dict[str, str | int | float | bool]
+"""Free columns for tables, by key."""
+
 
 def _as_list(value: Any) -> Any:
     return value if isinstance(value, list) else [value]
@@ -86,7 +89,7 @@ class ModelSpec(Strict):
     """What to load: zoo:NAME, torchvision:NAME@WEIGHTS, timm:ARCH.TAG, file:PATH, python:MODULE:FACTORY."""
     label: str | None = None
     """How tables print it; default the name."""
-    facts: dict[str, str | int | float | bool] = {}
+    facts: Facts = {}
     """Free columns for tables, such as bn = "N"."""
     architecture: str | None = None
     """For file: the network that the weights belong to."""
@@ -111,6 +114,8 @@ class AttackSpec(BaseModel):
     """A named set of arguments where the field disagrees, such as "torchattacks"; single keys override it."""
     threats: list[str] | None = None
     """Names of the threat models it runs under; default all whose norm it supports."""
+    facts: Facts = {}
+    """Free columns for tables, such as implementation = "harness"; no part of the question."""
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class Reading:
     nameless: frozenset[str] = frozenset()
     """Lists in which a name could not be read."""
     facts_known: bool = True
-    """Whether the free columns of all models could be read."""
+    """Whether the free columns of all models and attacks could be read."""
     singular: frozenset[str] = frozenset()
     """Which of `[dataset]` and `[threat]` the file uses."""
 

@@ -30,9 +30,12 @@ HARMLESS = {
     "datasets": {"keep", "label", "indices"},
     "threats": {"goal"},
     "models": {"label", "facts"},
-    "attacks": {"label", "preset"},
+    "attacks": {"label", "preset", "facts"},
 }
 """Keys without which an entry can still be looked at, and nothing else seems wrong."""
+
+WITH_FACTS = ("models", "attacks")
+"""The lists whose entries bring free columns for tables."""
 
 
 @dataclass
@@ -46,7 +49,7 @@ class Repair:
     nameless: set[str] = field(default_factory=set)
     """Lists in which a name could not be read: who refers to an unknown name may mean that one."""
     facts_known: bool = True
-    """Whether the free columns of all models could be read."""
+    """Whether the free columns of all models and attacks could be read."""
 
     def apply(self, mistakes: Iterable[Mistake]) -> None:
         """Put defaults and stand-ins in place of mistakes."""
@@ -78,7 +81,7 @@ class Repair:
             self.raw[kind] = [dict(STAND_INS[kind])]
         self._give_up(kind, int(below[0]) if below else 0)
         self.nameless.add(kind)
-        self.facts_known &= kind != "models"
+        self.facts_known &= kind not in WITH_FACTS
 
     def _mend(self, kind: str, position: int, mistake: Mistake) -> None:
         """For an entry with a wrong key or value."""
@@ -86,7 +89,7 @@ class Repair:
         if mistake.kind == "extra_forbidden" and not below:
             _rename(entry, key, kind)
             return
-        if kind == "models" and key == "facts":
+        if kind in WITH_FACTS and key == "facts":
             self.facts_known = False
         if kind == "datasets" and key == "samples":
             entry[key] = 1

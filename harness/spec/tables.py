@@ -18,9 +18,10 @@ class TableSpec(Strict):
     title: str | None = None
     """Heading and caption."""
     rows: Selection
-    """What makes a row: model, target, surrogate, attack, threat, epsilon, norm, dataset, seed, mode, facts.KEY."""
+    """What makes a row: model, target, surrogate, attack, threat, epsilon, norm, dataset, seed, mode, facts.KEY,
+    attack.facts.KEY."""
     columns: Selection
-    """What makes a column; a last entry "mean" adds the mean of the row."""
+    """What makes a column; last entries "mean", "spread" and "agreement" add columns that sum up the row."""
     value: Value = "robust_accuracy"
     """What a cell shows."""
     denominator: Denominator | None = None

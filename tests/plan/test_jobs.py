@@ -82,6 +82,18 @@ def test_a_list_as_an_argument_is_a_sweep_whose_label_names_the_value(suite_file
     assert [job.questions[0].arguments["steps"] for job in jobs] == [2, 3]
 
 
+def test_every_attack_of_a_sweep_carries_the_facts_of_its_entry(suite_file: SuiteFile) -> None:
+    plan = make_plan(suite_file(
+        ("steps = 3", 'steps = [2, 3]\nfacts = { by = "ours" }\n[[attacks]]\nname = "fgsm"'),
+        more='[[tables]]\nrows = ["model", "attack"]\ncolumns = ["attack.facts.by", "spread"]\n',
+    ))  # fmt: skip
+    facts = {"by": "ours"}
+    assert [(entry.label, entry.facts) for entry in plan.cells.attacks] == [
+        ("PGD steps=2", facts), ("PGD steps=3", facts), ("FGSM", {}),
+    ]  # fmt: skip
+    assert all("facts" not in question.arguments for job in plan.jobs for question in job.questions)
+
+
 def test_an_attack_runs_under_the_threat_models_that_it_names_or_else_under_all_that_it_works_in(
     suite_file: SuiteFile,
 ) -> None:

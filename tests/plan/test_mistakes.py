@@ -222,6 +222,26 @@ def test_a_mistake_makes_nothing_else_seem_wrong(change: tuple[str, str], suite_
     assert len(problems) == 1, problems
 
 
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (("steps = 3", "steps = 3\nfacts = 3"), "attacks[0].facts: "),
+        (("steps = 3", "steps = 3\nfacts = { by = [1] }"), "attacks[0].facts.by: "),
+        (("steps = 3", 'steps = 0\nfacts = { by = "us" }'), "attacks[0].steps: "),
+        (
+            ("steps = 3", 'steps = 3\nfacts = { bye = "us" }'),
+            'facet "attack.facts.by" is not known.\n     did you mean: ',
+        ),
+    ],
+)
+def test_a_mistake_in_an_attack_makes_no_table_about_its_facts_seem_wrong(
+    change: tuple[str, str], problem: str, suite_file: SuiteFile
+) -> None:
+    more = '[[tables]]\nrows = ["model"]\ncolumns = ["attack.facts.by"]\nwhere = { "attack.facts.by" = "us" }\n'
+    (found,) = problems_of(suite_file(change, more=more))
+    assert problem in found
+
+
 def test_an_attack_may_belong_to_a_threat_model_that_could_not_be_read(suite_file: SuiteFile) -> None:
     unread = ("[threat]", '[[threats]]\nnorm = "l2"\nepsilon = "8/0"\n[[threats]]')
     (problem,) = problems_of(suite_file(unread, ('name = "pgd"\nsteps = 3', 'name = "torchattacks:CW"')))

@@ -58,6 +58,7 @@ def ids(path: Path, **options: int) -> list[str]:
         ("samples = 20", 'samples = 20\nlabel = "Digits"'),
         ("samples = 20", 'samples = 20\nkeep = "all-correct"'),
         ("steps = 3", 'steps = 3\nlabel = "P"'),
+        ("steps = 3", 'steps = 3\nfacts = { implementation = "ours", exact = true }'),
         ("steps = 3", "steps = 3\nrandom_start = true"),
         ('epsilon = "8/255"', 'epsilon = "16/510"'),
         ('norm = "linf"', 'norm = "linf"\nname = "small"'),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from harness.cells import Cell, Cells, DatasetEntry, ModelEntry
+from harness.cells import AttackEntry, Cell, Cells, DatasetEntry, ModelEntry
 from harness.metrics.summary import summarize
 from harness.spec import Suite, TableSpec
 from harness.store import OUTCOME_COLUMNS, ModelDescription, Question, Record, Store
@@ -24,6 +24,7 @@ class Lab:
         self.store = Store(path)
         self.models: list[ModelEntry] = []
         self.datasets: list[DatasetEntry] = []
+        self.attacks: list[AttackEntry] = []
         self.planned: list[Cell] = []
         self.clean: dict[tuple[str, str], list[bool]] = {}
 
@@ -40,6 +41,9 @@ class Lab:
         )  # fmt: skip
         self.models.append(ModelEntry(name=name, label=label or name, facts=facts, description=description))
         return name
+
+    def facts(self, attack: str, **facts: Any) -> None:
+        self.attacks.append(AttackEntry(label=attack, facts=facts))
 
     def judge_clean(
         self, model: str, correct: Sequence[bool], data: str = "Digits", run: bool = True,
@@ -109,7 +113,7 @@ class Lab:
 
     def cells(self) -> Cells:
         planned = sorted(self.planned, key=lambda cell: cell.mode != "clean")
-        return Cells(suite="lab", models=self.models, datasets=self.datasets, cells=planned)
+        return Cells(suite="lab", models=self.models, datasets=self.datasets, attacks=self.attacks, cells=planned)
 
     def suite(self, *tables: TableSpec, **more: Any) -> Suite:
         modes = {cell.mode for cell in self.planned}
