@@ -24,6 +24,7 @@ from harness.core.randomness import Draws
 from harness.core.threat import ThreatModel
 from harness.data import Dataset
 from harness.models.classifier import Classifier, undisturbed
+from harness.models.layout import layout_of
 
 TOLERANCE = 2**-24
 """Rounding of a float32 pixel just below 1: what image + perturbation may exceed an exact budget by."""
@@ -60,7 +61,7 @@ def predict(model: Classifier, images: Tensor) -> Tensor:
     """(N,) predicted classes in float32; -1 where a logit is not finite."""
     with torch.no_grad():
         # The same arithmetic, about a tenth faster on CPUs.
-        logits = model(images.contiguous(memory_format=torch.channels_last))
+        logits = model(images.contiguous(memory_format=layout_of(model, images.device)))
     return torch.where(logits.isfinite().all(1), logits.argmax(1), -1)
 
 

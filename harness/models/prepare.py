@@ -1,7 +1,7 @@
 """The fast twin of a model, for crafting only. Judging always asks the original.
 
-Its graph is rewritten (`harness.models.rewrite`), memory is laid out channels-last, and passes run in bfloat16 on
-request. The twin is compared with the original on real images first; one that deviates is not used.
+Its graph is rewritten (`harness.models.rewrite`), memory is laid out as the network likes it
+(`harness.models.layout`), and passes run in bfloat16 on request. The twin is compared with the original on real images first; one that deviates is not used.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from harness.core.precision import PassPrecision
 from harness.models.classifier import Classifier, undisturbed
 from harness.models.ensemble import Ensemble
+from harness.models.layout import layout_of
 from harness.models.rewrite import rewrite
 
 LARGEST_DEVIATION: dict[PassPrecision, float] = {"float32": 1e-3, "bfloat16": 5e-2}
@@ -38,17 +39,19 @@ class Prepared(NamedTuple):
 
 
 class Twin(nn.Module):
-    """A model in channels-last memory, in which convolutions run faster, with its passes in a given precision."""
+    """A model in the memory layout in which it runs fastest, with its passes in a given precision."""
 
     def __init__(self, model: nn.Module, precision: PassPrecision) -> None:
         """The weights of `model` are laid out anew, in place."""
         super().__init__()
-        self.model = model.to(memory_format=torch.channels_last)
+        device = next((tensor.device for tensor in (*model.parameters(), *model.buffers())), torch.device("cpu"))
+        self.layout = layout_of(model, device)
+        self.model = model.to(memory_format=self.layout)
         self.precision = precision
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of the images, in float32."""
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = images.contiguous(memory_format=self.layout)
         if self.precision == "float32":
             logits: Tensor = self.model(images)
             return logits

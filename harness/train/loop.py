@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from harness.attacks import Samples, as_float
 from harness.core.errors import HarnessError
 from harness.models.card import Recipe
+from harness.models.layout import layout_of
 from harness.train.adversarial import adversarial_images
 from harness.train.augment import random_crop, random_flip
 from harness.train.checkpoint import Epoch, Training, restore, save
@@ -83,13 +84,14 @@ def train(
     Raises:
         HarnessError: when the loss is not finite, or the checkpoint cannot be read.
     """
-    network.to(memory_format=torch.channels_last)
+    layout = layout_of(network, train_set.pixels.device)
+    network.to(memory_format=layout)
     training = start(network, recipe)
     if checkpoint and checkpoint.exists():
         restore(training, checkpoint)
     for epoch in range(len(training.history), recipe.epochs):
         begin = time.perf_counter()
-        loss, accuracy = run_epoch(training, recipe, train_set, seed, epoch, after_step)
+        loss, accuracy = run_epoch(training, recipe, train_set, seed, epoch, layout, after_step)
         figures = Epoch(epoch + 1, loss, accuracy, accuracy_of(network, test_set), time.perf_counter() - begin)
         training.history.append(figures)
         if checkpoint:
@@ -99,7 +101,13 @@ def train(
 
 
 def run_epoch(
-    training: Training, recipe: Recipe, data: Images, seed: int, epoch: int, after_step: Callable[[int], None]
+    training: Training,
+    recipe: Recipe,
+    data: Images,
+    seed: int,
+    epoch: int,
+    layout: torch.memory_format,
+    after_step: Callable[[int], None],
 ) -> tuple[float, float]:
     """One pass over the data: mean loss and accuracy."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
@@ -110,7 +118,7 @@ def run_epoch(
 
     def forward(images: Tensor) -> Tensor:
         with autocast(device, recipe.precision):
-            logits: Tensor = network(images.contiguous(memory_format=torch.channels_last))
+            logits: Tensor = network(images.contiguous(memory_format=layout))
         return logits.float()
 
     losses, correct = torch.zeros((), device=device), torch.zeros((), device=device)

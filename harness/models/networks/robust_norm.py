@@ -18,9 +18,11 @@ def power_of_range(x: Tensor, power: float) -> Tensor:
 
     A constant channel has zero, with a gradient of zero instead of an infinite one.
     """
-    extent = x.amax(OVER_BATCH_AND_POSITIONS, keepdim=True) - x.amin(OVER_BATCH_AND_POSITIONS, keepdim=True)
+    # In channels-last memory this is a view, in which maxima are several times faster than over three axes.
+    pixels = x.movedim(1, -1).flatten(0, 2)
+    extent = (pixels.max(0).values - pixels.min(0).values).to(torch.promote_types(x.dtype, torch.float32))
     varies = extent > 0
-    return torch.where(varies, torch.where(varies, extent, 1.0).pow(power), 0.0)
+    return torch.where(varies, torch.where(varies, extent, 1.0).pow(power), 0.0).view(1, -1, 1, 1)
 
 
 class RobustNorm2d(nn.Module):
@@ -45,8 +47,8 @@ class RobustNorm2d(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape and type."""
         scale = self.weight.view(1, -1, 1, 1) / (power_of_range(x, self.power) + EPSILON)
-        y = (x - self._mean(x)) * scale + self.bias.view(1, -1, 1, 1)
-        return y.to(x.dtype)
+        shift = self.bias.view(1, -1, 1, 1) - self._mean(x) * scale
+        return x * scale.to(x.dtype) + shift.to(x.dtype)
 
     def _mean(self, x: Tensor) -> Tensor:
         """(1, C, 1, 1) the mean to subtract; in training mode the tracked one moves towards it."""
