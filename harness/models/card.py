@@ -34,12 +34,21 @@ class Architecture(Closed):
     """Registered name, such as "resnet20"."""
     norm: str = "bn"
     """Normalization layer by name."""
-    width: int = Field(16, ge=1)
-    """Channels of the first stage."""
+    width: int | None = Field(None, ge=1)
+    """Channels of the first stage; by default those of the paper."""
     classes: int = Field(10, ge=2)
     """Number of classes."""
     channels: int = Field(3, ge=1)
     """Image channels."""
+    activation: str | None = None
+    """Activation function by name; the network's own by default."""
+    shortcut: bool | None = None
+    """Whether residual blocks add their input; they do by default."""
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keys for the network; those that were left to it are not among them."""
+        return self.model_dump(exclude={"network"}, exclude_none=True)
 
 
 class AdversarialTraining(Closed):

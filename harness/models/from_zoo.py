@@ -48,8 +48,7 @@ def build(card: Card, name: str) -> Classifier:
 def build_network(card: Card) -> nn.Module:
     """A card's network, freshly initialized from the card's seed; the global generator is left as it was."""
     shape = card.architecture
-    arguments = {"classes": shape.classes, "channels": shape.channels, "norm": shape.norm, "width": shape.width}
-    return construct(NETWORKS.get(shape.network), arguments, f"network {shape.network}", seed=card.seed)
+    return construct(NETWORKS.get(shape.network), shape.arguments, f"network {shape.network}", seed=card.seed)
 
 
 def _verified(name: str, card: Card, file: Path) -> dict[str, Any]:

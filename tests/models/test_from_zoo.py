@@ -98,6 +98,37 @@ def test_none_gives_the_untrained_network_of_the_cards_seed_and_marks_it(card_pa
     assert model.fingerprint != load_model("zoo:small@none").fingerprint
 
 
+def test_keys_that_a_card_leaves_out_are_the_networks_own(card_path: Path) -> None:
+    card_path.write_text(CARD.replace('"resnet8"', '"wrn28"').replace("width = 4\n", ""))
+    with torch.device("meta"):
+        network = build_network(read_card(card_path))
+    assert network.get_submodule("logits").in_features == 640
+
+
+def test_a_cards_activation_and_shortcut_shape_its_network(card_path: Path) -> None:
+    plain = build_network(read_card(card_path))
+    card_path.write_text(CARD.replace("width = 4", 'width = 4\nactivation = "selu"\nshortcut = false'))
+    other = build_network(read_card(card_path))
+    assert "SELU" in repr(other)
+    assert any("shortcut" in name for name in plain.state_dict())
+    assert not any("shortcut" in name for name in other.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("shortcut = false", "known: activation, channels, classes, norm, width"),
+        ('activation = "rely"', "did you mean: relu"),
+        ('norm = "fixup"', "ResNets"),
+    ],
+)
+def test_a_key_that_the_network_does_not_understand_is_refused(line: str, message: str, card_path: Path) -> None:
+    text = CARD.replace('"resnet8"', '"vgg16"').replace('norm = "gn"\n', "")
+    card_path.write_text(text.replace("width = 4", f"width = 4\n{line}"))
+    with pytest.raises(HarnessError, match=message):
+        load_model("zoo:small@none")
+
+
 def test_building_a_network_leaves_the_global_generator_alone(card_path: Path) -> None:
     before = torch.get_rng_state()
     load_model("zoo:small@none")

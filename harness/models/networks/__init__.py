@@ -1,4 +1,9 @@
-"""Networks for small images. A network is a registered callable that takes classes, channels, norm and width."""
+"""Networks for small images, of 28 and 32 pixels above all.
+
+A network is a registered callable that takes classes, channels, norm and width (channels of the first stage, by default
+those of the paper), and where it can activation and shortcut. Its listing (`repr`) and tensors are the fingerprint of a
+trained model: whatever changes what it computes must show there.
+"""
 
 from __future__ import annotations
 

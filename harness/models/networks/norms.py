@@ -7,6 +7,7 @@ from collections.abc import Callable
 from torch import nn
 
 from harness.core.errors import HarnessError, did_you_mean
+from harness.models.networks.convolutions import WEIGHT_STANDARDIZED
 from harness.models.networks.robust_norm import RobustNorm2d
 
 NormFactory = Callable[[int], nn.Module]
@@ -18,8 +19,12 @@ def instance_norm(channels: int) -> nn.InstanceNorm2d:
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
-    """Group normalization (Wu & He 2018) with min(32, channels / 2) groups: none shrinks to a single channel."""
-    return nn.GroupNorm(max(1, min(32, channels // 2)), channels)
+    """Group normalization (Wu & He 2018) with min(32, channels / 2) groups: none shrinks to a single channel.
+
+    Where that number does not divide the channels, the next smaller one that does.
+    """
+    most = max(1, min(32, channels // 2))
+    return nn.GroupNorm(next(groups for groups in range(most, 0, -1) if channels % groups == 0), channels)
 
 
 class LayerNorm2d(nn.GroupNorm):
@@ -36,17 +41,15 @@ NORMS: dict[str, NormFactory] = {
     "in": instance_norm,
     "ln": LayerNorm2d,
     "gn": group_norm,
+    WEIGHT_STANDARDIZED: group_norm,
     "rn": RobustNorm2d,
 }
 
 
 def norm_factory(name: str) -> NormFactory:
     """The layer factory under a name. Raises HarnessError for an unknown one."""
+    if name == "fixup":
+        raise HarnessError('norm "fixup" is an initialization of ResNets and ResNeXts; this network has none.')
     if name not in NORMS:
         raise HarnessError(f'norm "{name}" is unknown.\n     {did_you_mean(name, NORMS)}')
     return NORMS[name]
-
-
-def convolution(inputs: int, outputs: int, kernel_size: int, stride: int, norm: str) -> nn.Conv2d:
-    """A padded convolution, with a bias exactly when no normalization follows to provide one."""
-    return nn.Conv2d(inputs, outputs, kernel_size, stride, kernel_size // 2, bias=norm == "none")

@@ -1,90 +1,136 @@
-"""ResNets of depth 6n + 2 for 32-pixel images and smaller (He et al. 2016, section 4.2)."""
+"""ResNets for small images: a 3x3 stem without pooling (He et al. 2016, section 4.2), and ResNeXt (Xie et al. 2017)."""
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from harness.models.networks import NETWORKS
-from harness.models.networks.norms import convolution, norm_factory
+from harness.models.networks.convolutions import convolution, initialize
+from harness.models.networks.fixup import FixupResNet
+from harness.models.networks.norms import norm_factory
+from harness.models.networks.stages import BlockShape, Stages, Style
+
+
+def projection(shape: BlockShape, norm: str) -> nn.Module:
+    """The shortcut of a block: a 1x1 convolution where the shape changes."""
+    if not shape.is_projected:
+        return nn.Identity()
+    return nn.Sequential(
+        convolution(shape.inputs, shape.outputs, 1, shape.stride, norm), norm_factory(norm)(shape.outputs)
+    )
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions and a shortcut; a 1x1 projection where the shape changes."""
+    """Two 3x3 convolutions and a shortcut."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int, norm: str) -> None:
-        """`stride` is that of the first convolution and of the shortcut."""
+    def __init__(self, shape: BlockShape, style: Style) -> None:
+        """Without shortcut, the two convolutions alone."""
         super().__init__()
-        make_norm = norm_factory(norm)
-        self.conv1 = convolution(inputs, outputs, 3, stride, norm)
-        self.norm1 = make_norm(outputs)
-        self.conv2 = convolution(outputs, outputs, 3, 1, norm)
-        self.norm2 = make_norm(outputs)
-        self.shortcut = (
-            nn.Identity()
-            if stride == 1 and inputs == outputs
-            else nn.Sequential(convolution(inputs, outputs, 1, stride, norm), make_norm(outputs))
-        )
+        make_norm = norm_factory(style.norm)
+        self.activation = style.make_activation()
+        self.conv1 = convolution(shape.inputs, shape.inner, 3, shape.stride, style.norm)
+        self.norm1 = make_norm(shape.inner)
+        self.conv2 = convolution(shape.inner, shape.outputs, 3, 1, style.norm)
+        self.norm2 = make_norm(shape.outputs)
+        self.shortcut = projection(shape, style.norm) if style.shortcut else None
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
-        out = F.relu(self.norm1(self.conv1(x)))
-        return F.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
+        out = self.activation(self.norm1(self.conv1(x)))
+        out = self.norm2(self.conv2(out))
+        return self.activation(out if self.shortcut is None else out + self.shortcut(x))
+
+    @property
+    def last(self) -> nn.Conv2d:
+        """The last convolution of the branch."""
+        return self.conv2
+
+
+class Bottleneck(nn.Module):
+    """A 1x1, a 3x3 and a 1x1 convolution, and a shortcut; the stride is that of the 3x3 convolution."""
+
+    def __init__(self, shape: BlockShape, style: Style) -> None:
+        """Without shortcut, the three convolutions alone."""
+        super().__init__()
+        make_norm = norm_factory(style.norm)
+        self.activation = style.make_activation()
+        self.conv1 = convolution(shape.inputs, shape.inner, 1, 1, style.norm)
+        self.norm1 = make_norm(shape.inner)
+        self.conv2 = convolution(shape.inner, shape.inner, 3, shape.stride, style.norm, shape.groups)
+        self.norm2 = make_norm(shape.inner)
+        self.conv3 = convolution(shape.inner, shape.outputs, 1, 1, style.norm)
+        self.norm3 = make_norm(shape.outputs)
+        self.shortcut = projection(shape, style.norm) if style.shortcut else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) to (N, outputs, H / stride, W / stride)."""
+        out = self.activation(self.norm1(self.conv1(x)))
+        out = self.activation(self.norm2(self.conv2(out)))
+        out = self.norm3(self.conv3(out))
+        return self.activation(out if self.shortcut is None else out + self.shortcut(x))
+
+    @property
+    def last(self) -> nn.Conv2d:
+        """The last convolution of the branch."""
+        return self.conv3
 
 
 class ResNet(nn.Module):
-    """Three stages of `blocks` residual blocks, of width, 2 width and 4 width channels."""
+    """A 3x3 convolution, stages of residual blocks, a global average and one linear layer."""
 
-    def __init__(self, blocks: int, classes: int, channels: int, norm: str, width: int) -> None:
-        """`blocks` is n of the depth 6n + 2."""
+    def __init__(self, stages: Stages, width: int, classes: int, channels: int, style: Style) -> None:
+        """Without normalization each residual branch starts at zero (its last convolution is zeroed).
+
+        The sum over blocks would otherwise double its variance at every block and the first steps diverge.
+        """
         super().__init__()
-        self.conv = convolution(channels, width, 3, 1, norm)
-        self.norm = norm_factory(norm)(width)
-        widths = [width, 2 * width, 4 * width]
-        stages = []
-        inputs = width
-        for stage, outputs in enumerate(widths):
-            for block in range(blocks):
-                stages.append(Block(inputs, outputs, 2 if stage > 0 and block == 0 else 1, norm))
-                inputs = outputs
-        self.blocks = nn.Sequential(*stages)
-        self.logits = nn.Linear(inputs, classes)
-        initialize(self, damp_residuals=norm == "none")
+        self.activation = style.make_activation()
+        self.conv = convolution(channels, width, 3, 1, style.norm)
+        self.norm = norm_factory(style.norm)(width)
+        make_block = Bottleneck if stages.bottleneck else Block
+        blocks = [make_block(shape, style) for shape in stages.shapes(width, width)]
+        self.blocks = nn.Sequential(*blocks)
+        self.logits = nn.Linear(blocks[-1].last.out_channels, classes)
+        initialize(self, style.activation)
+        if style.norm == "none" and style.shortcut:
+            for block in blocks:
+                nn.init.zeros_(block.last.weight)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) to logits (N, classes)."""
-        out = self.blocks(F.relu(self.norm(self.conv(x))))
+        out = self.blocks(self.activation(self.norm(self.conv(x))))
         logits: Tensor = self.logits(out.mean(dim=(2, 3)))
         return logits
 
 
-def initialize(network: nn.Module, damp_residuals: bool) -> None:
-    """He-normal convolutions (He et al. 2015), zero biases.
+def _register(name: str, summary: str, stages: Stages, first_stage: int) -> None:
+    def resnet(
+        classes: int = 10,
+        channels: int = 3,
+        norm: str = "bn",
+        width: int = first_stage,
+        activation: str = "relu",
+        shortcut: bool = True,
+    ) -> nn.Module:
+        style = Style(norm, activation, shortcut)
+        make = FixupResNet if norm == "fixup" else ResNet
+        return make(stages, width, classes, channels, style)
 
-    Without normalization each residual branch starts at zero (its last convolution is zeroed): the sum over
-    blocks would otherwise double its variance at every block and the first steps diverge.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    if damp_residuals:
-        for module in network.modules():
-            if isinstance(module, Block):
-                nn.init.zeros_(module.conv2.weight)
-
-
-def _register(depth: int) -> None:
-    blocks, remainder = divmod(depth - 2, 6)
-    assert remainder == 0, depth
-
-    def resnet(classes: int = 10, channels: int = 3, norm: str = "bn", width: int = 16) -> ResNet:
-        return ResNet(blocks, classes, channels, norm, width)
-
-    resnet.__doc__ = f"ResNet-{depth} for small images: three stages of {blocks} blocks."
-    NETWORKS.add(f"resnet{depth}", resnet)
+    resnet.__doc__ = summary
+    NETWORKS.add(name, resnet)
 
 
-for _depth in (8, 20, 32, 44, 56):
-    _register(_depth)
+for _n in (1, 3, 5, 6, 7, 9):
+    _depth = 6 * _n + 2
+    _register(
+        f"resnet{_depth}", f"ResNet-{_depth} for small images: three stages of {_n} blocks.", Stages((_n,) * 3), 16
+    )
+_register(
+    "resnet74", "ResNet-74 for small images: three stages of 8 bottlenecks.", Stages((8, 8, 8), bottleneck=True), 16
+)
+_register("resnet18", "ResNet-18 with a stem for small images.", Stages((2, 2, 2, 2)), 64)
+_register("resnet34", "ResNet-34 with a stem for small images.", Stages((3, 4, 6, 3)), 64)
+_register("resnet50", "ResNet-50 with a stem for small images.", Stages((3, 4, 6, 3), bottleneck=True), 64)
+_register(
+    "resnext29", "ResNeXt-29 for small images, with 8 groups of 64.", Stages((3, 3, 3), bottleneck=True, groups=8), 64
+)

@@ -5,19 +5,23 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from harness.models.networks import NETWORKS
-from harness.models.networks.norms import convolution, norm_factory
-from harness.models.networks.resnet import initialize
+from harness.models.networks.activations import activation_factory
+from harness.models.networks.convolutions import convolution, initialize
+from harness.models.networks.norms import norm_factory
+from harness.models.networks.padding import padded
 
 POOL = 0
+
+Plan = tuple[int, ...]
 
 
 class VGG(nn.Module):
     """3x3 convolutions in a row; `plan` lists the widths in units of `width`, with `POOL` for 2x2 max pooling."""
 
-    def __init__(self, plan: tuple[int, ...], classes: int, channels: int, norm: str, width: int) -> None:
-        """The classifier is a global average and one linear layer, so that any image size of at least 8 fits."""
+    def __init__(self, plan: Plan, classes: int, channels: int, norm: str, width: int, activation: str) -> None:
+        """The classifier is a global average and one linear layer, so that any image size fits."""
         super().__init__()
-        make_norm = norm_factory(norm)
+        make_norm, make_activation = norm_factory(norm), activation_factory(activation)
         layers: list[nn.Module] = []
         inputs = channels
         for factor in plan:
@@ -25,25 +29,38 @@ class VGG(nn.Module):
                 layers.append(nn.MaxPool2d(2, 2))
                 continue
             outputs = factor * width
-            layers += [convolution(inputs, outputs, 3, 1, norm), make_norm(outputs), nn.ReLU()]
+            layers += [convolution(inputs, outputs, 3, 1, norm), make_norm(outputs), make_activation()]
             inputs = outputs
+        self.reduction = 2 ** plan.count(POOL)
         self.features = nn.Sequential(*layers)
         self.logits = nn.Linear(inputs, classes)
-        initialize(self, damp_residuals=False)
+        initialize(self, activation)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, channels, H, W) to logits (N, classes)."""
-        logits: Tensor = self.logits(self.features(x).mean(dim=(2, 3)))
+        features = self.features(padded(x, self.reduction))
+        logits: Tensor = self.logits(features.mean(dim=(2, 3)))
         return logits
 
 
-@NETWORKS.register("vgg6")
-def vgg6(classes: int = 10, channels: int = 3, norm: str = "bn", width: int = 16) -> VGG:
-    """VGG with five convolutions, for images of 8 pixels and more."""
-    return VGG((1, 1, POOL, 2, 2, POOL, 4), classes, channels, norm, width)
+def _register(name: str, summary: str, plan: Plan, first_stage: int) -> None:
+    def vgg(
+        classes: int = 10, channels: int = 3, norm: str = "bn", width: int = first_stage, activation: str = "relu"
+    ) -> VGG:
+        return VGG(plan, classes, channels, norm, width, activation)
+
+    vgg.__doc__ = summary
+    NETWORKS.add(name, vgg)
 
 
-@NETWORKS.register("vgg11")
-def vgg11(classes: int = 10, channels: int = 3, norm: str = "bn", width: int = 64) -> VGG:
-    """VGG-11, for images of 32 pixels and more."""
-    return VGG((1, POOL, 2, POOL, 4, 4, POOL, 8, 8, POOL, 8, 8, POOL), classes, channels, norm, width)
+def _five_stages(*convolutions: int) -> Plan:
+    """A plan of five stages, given the number of convolutions in each."""
+    factors = zip((1, 2, 4, 8, 8), convolutions, strict=True)
+    return tuple(entry for factor, count in factors for entry in (*(factor,) * count, POOL))
+
+
+_register("vgg6", "VGG with five convolutions, for images of 8 pixels and more.", (1, 1, POOL, 2, 2, POOL, 4), 16)
+_register("vgg11", "VGG-11 for small images, with one linear layer.", _five_stages(1, 1, 2, 2, 2), 64)
+_register("vgg13", "VGG-13 for small images, with one linear layer.", _five_stages(2, 2, 2, 2, 2), 64)
+_register("vgg16", "VGG-16 for small images, with one linear layer.", _five_stages(2, 2, 3, 3, 3), 64)
+_register("vgg19", "VGG-19 for small images, with one linear layer.", _five_stages(2, 2, 4, 4, 4), 64)

@@ -53,6 +53,13 @@ def test_group_norm_standardizes_pairs_of_neighbouring_channels_of_narrow_layers
     torch.testing.assert_close(norm_factory("gn")(CHANNELS).double()(x), grouped)
 
 
+@pytest.mark.parametrize(("channels", "groups"), [(1, 1), (3, 1), (16, 8), (64, 32), (84, 28), (128, 32), (256, 32)])
+def test_group_norm_has_the_most_groups_of_at_least_two_channels_up_to_32(channels: int, groups: int) -> None:
+    layer = norm_factory("gn")(channels)
+    assert isinstance(layer, nn.GroupNorm)
+    assert layer.num_groups == groups
+
+
 def test_batch_norm_in_training_standardizes_over_batch_and_positions() -> None:
     x = feature_maps()
     torch.testing.assert_close(norm_factory("bn")(CHANNELS).double()(x), standardized(x, (0, 2, 3)))
@@ -64,12 +71,13 @@ def test_a_per_sample_norm_keeps_no_statistics(name: str) -> None:
 
 
 def test_an_unknown_norm_is_met_with_the_known_ones() -> None:
-    with pytest.raises(HarnessError, match="norm "):
+    with pytest.raises(HarnessError, match="known: bn, gn, in, ln, none, rn, ws-gn"):
         norm_factory("batchnorm")
 
 
-@pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("network", ["resnet8", "vgg6"])
+@pytest.mark.parametrize(
+    ("network", "norm"), [*((name, norm) for name in ("resnet8", "vgg6") for norm in NORMS), ("resnet8", "fixup")]
+)
 def test_a_network_learns_four_patterns_with_every_norm(network: str, norm: str) -> None:
     torch.manual_seed(0)
     model = NETWORKS.get(network)(norm=norm, width=8, channels=1, classes=4)
