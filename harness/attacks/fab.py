@@ -18,7 +18,7 @@ from harness.attacks import ATTACKS, Attack, Crafted, Model, Samples, Setting, f
 from harness.attacks.apgd import ranked_others
 from harness.attacks.boundary import Boundary, nearest_boundary
 from harness.attacks.hyperplane import length
-from harness.attacks.slots import Flight, fly, takeoff
+from harness.attacks.slots import Flight, Stepper, fly, takeoff
 from harness.core.balls import ball_of
 from harness.core.errors import HarnessError
 from harness.core.losses import margin
@@ -127,15 +127,7 @@ class FAB:
 
         Zero where the clean image does. Epsilon matters only to random starts.
         """
-        setting = replace(setting, stop_when_fooled=False)
-        smallest = torch.full(samples.classes.shape, torch.inf, dtype=torch.float64, device=samples.classes.device)
-        for part in fly(Unbounded(self), model, samples, setting):
-            for points in (part.adversarial, samples.pixels(part.rows)):
-                with torch.no_grad():
-                    success = fooled(model(points), samples.classes[part.rows], setting.threat, setting.slack)
-                away = ball_of(setting.threat).distance(samples.pixels(part.rows), points)
-                smallest[part.rows[success]] = away[success]
-        return smallest
+        return smallest_distances(Unbounded(self), model, samples, setting)
 
     def _aimed(self, flight: Crossing) -> Tensor:
         """(B, R) the classes whose boundaries count in this step."""
@@ -186,6 +178,22 @@ class FAB:
             following.adversarial = self._start(following, setting)
             flight.put(again, following)
         return done, known
+
+
+def smallest_distances(attack: Stepper[Any], model: Model, samples: Samples, setting: Setting) -> Tensor:
+    """(M,) distances, float64, of what an attack proposes where it never stops early; infinite where none fools.
+
+    Zero where the clean image fools the model.
+    """
+    setting = replace(setting, stop_when_fooled=False)
+    smallest = torch.full(samples.classes.shape, torch.inf, dtype=torch.float64, device=samples.classes.device)
+    for part in fly(attack, model, samples, setting):
+        for points in (part.adversarial, samples.pixels(part.rows)):
+            with torch.no_grad():
+                success = fooled(model(points), samples.classes[part.rows], setting.threat, setting.slack)
+            away = ball_of(setting.threat).distance(samples.pixels(part.rows), points)
+            smallest[part.rows[success]] = away[success]
+    return smallest
 
 
 @dataclass(frozen=True)
