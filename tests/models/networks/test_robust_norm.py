@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from typing import Literal
 
 import pytest
 import torch
 from torch import Tensor, fx
 
+from harness.models.classifier import Classifier, Provenance
+from harness.models.examination import examine
 from harness.models.networks import NETWORKS
 from harness.models.networks.robust_norm import RobustNorm2d, power_of_range
 
@@ -104,8 +107,13 @@ def test_a_trace_of_a_network_in_eval_mode_computes_what_the_network_does() -> N
     torch.testing.assert_close(fx.symbolic_trace(network)(images), network(images))
 
 
-def test_predictions_depend_on_the_batch() -> None:
+@pytest.mark.parametrize("view", ["batch", "tracked"])
+def test_the_examination_finds_predictions_that_depend_on_the_batch(view: Literal["batch", "tracked"]) -> None:
     torch.manual_seed(0)
-    network = NETWORKS.get("resnet8")(norm="rn", width=4).eval()
-    images = torch.rand(4, 3, 16, 16)
-    assert not torch.allclose(network(images)[:2], network(images[:2]), rtol=1e-3)
+    network = NETWORKS.get("resnet8")(norm="rn", width=4)
+    for part in network.modules():
+        if isinstance(part, RobustNorm2d):
+            part.view = view
+    images = torch.rand(8, 3, 16, 16) * torch.linspace(0.1, 1, 8).view(-1, 1, 1, 1)
+    found = examine(Classifier(network, Provenance("test")), images, batch_size=4)
+    assert found == {"batch_dependent": 8}
