@@ -87,19 +87,34 @@ def report(**options: Any) -> None:
 @click.argument("card")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:0, ... or auto.")
 @click.option("--force", is_flag=True, help="Train anew even if the card has a result.")
+@click.option("--verify", is_flag=True, help="Train nothing; measure the weights again and compare with the card.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def train(**options: Any) -> None:
     """Train the model of CARD (a file or a zoo name); an interrupted run goes on where it was."""
     from harness import commands
 
-    commands.train(**options)
+    sys.exit(commands.train(**options))
+
+
+@cli.command()
+@click.argument("name")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:0, ... or auto.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=250, show_default=True, help="Images at a time.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="A try: make the first N images, write no set.")
+@click.option("--force", is_flag=True, help="Extract anew even if the set is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def extract(**options: Any) -> None:
+    """Extract the feature set NAME (or a card's file); an interrupted run goes on where it was."""
+    from harness import commands
+
+    commands.extract(**options)
 
 
 @cli.command("list")
-@click.argument("kind", type=click.Choice(["models", "attacks", "datasets", "suites", "sources"]))
+@click.argument("kind", type=click.Choice(["models", "attacks", "datasets", "features", "suites", "sources"]))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(**options: Any) -> None:
-    """List what exists: models of the zoo, attacks, data sets, shipped suites, model sources."""
+    """List what exists: models of the zoo, attacks, data sets, feature sets, shipped suites, model sources."""
     from harness import commands
 
     commands.list_(**options)

@@ -74,7 +74,7 @@ class RayS:
     """
 
     queries: int = 10_000
-    tolerance: float = 1e-3
+    tolerance: float = 1e-4
     """How close the search for a radius comes to it; closer where epsilon is small.
 
     The authors' code measures lengths in L2: its 1e-3 is a radius of 1e-3 / sqrt(C * H * W).

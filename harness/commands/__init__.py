@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
 from harness.cells import read_cells
-from harness.commands.console import counted, duration, print_json, stderr, stdout
+from harness.commands.console import counted, duration, print_json, print_rows, stderr, stdout
 from harness.commands.listing import list_
 from harness.core.errors import HarnessError
 from harness.report import FORMATS, Report, render, write
@@ -20,7 +21,10 @@ from harness.report.terminal import terminal
 from harness.spec import load_suite
 from harness.store import Store
 
-__all__ = ["list_", "plan", "report", "run", "train"]
+if TYPE_CHECKING:
+    from harness.train.result import Comparison
+
+__all__ = ["extract", "list_", "plan", "report", "run", "train"]
 
 REASONS_SHOWN = 3
 """Failures that are printed in full."""
@@ -128,17 +132,57 @@ def report(
     return int(bool(missing))
 
 
-def train(card: str, *, device: str, force: bool, as_json: bool) -> None:
-    """Train a card's model and print its result."""
+def train(card: str, *, device: str, force: bool, verify: bool, as_json: bool) -> int:
+    """Train a card's model and print its result, or measure it again; returns 1 when the card does not hold."""
     from harness.runner import choose_device
-    from harness.train.run import train_card
+    from harness.train.run import train_card, verify_card
 
-    result = train_card(card, device=str(choose_device(device)), quiet=as_json, force=force)
+    chosen = str(choose_device(device))
+    if verify:
+        return show_comparisons(verify_card(card, device=chosen), as_json)
+    result = train_card(card, device=chosen, quiet=as_json, force=force)
     if as_json:
         print_json(result)
-    else:
-        measured = f"on {result['test_data']} (n = {result['test_images']})"
-        stdout().print(f"clean accuracy {result['clean_accuracy']:.2%} {measured}")
+        return 0
+    measured = f"on {result['test_data']} (n = {result['test_images']})"
+    stdout().print(f"clean accuracy {result['clean_accuracy']:.2%} {measured}")
+    for threat, accuracy in zip(result.get("robust_threats", []), result.get("robust_accuracies", []), strict=True):
+        stdout().print(f"{result['robust_attack']}, {threat}: {accuracy:.2%} (n = {result['robust_images']})")
+    return 0
+
+
+def show_comparisons(comparisons: Sequence[Comparison], as_json: bool) -> int:
+    """Print accuracies of a card beside those measured now; returns 1 when one differs."""
+    holds = all(comparison.holds for comparison in comparisons)
+    if as_json:
+        print_json({"holds": holds, "accuracies": [comparison._asdict() for comparison in comparisons]})
+        return int(not holds)
+    print_rows([
+        {
+            "accuracy": comparison.name, "card": f"{comparison.recorded:.2%}", "now": f"{comparison.now:.2%}",
+            "verdict": "holds" if comparison.holds else "differs",
+        }
+        for comparison in comparisons
+    ])  # fmt: skip
+    return int(not holds)
+
+
+def extract(name: str, *, device: str, batch_size: int, limit: int | None, force: bool, as_json: bool) -> None:
+    """Extract a feature set and print what was measured."""
+    from harness.features.run import extract as extract_set
+    from harness.runner import choose_device
+
+    result = extract_set(
+        name, device=str(choose_device(device)), batch_size=batch_size, limit=limit, force=force, quiet=as_json
+    )
+    if as_json:
+        print_json(result)
+        return
+    images, seconds = result["images"], result["seconds"]
+    stdout().print(
+        f"{images} images in {duration(seconds)} ({1000 * seconds / images:.1f} s per 1000); the network assigns the "
+        f"label to {result['label_reached']:.2%} of them; {result['label_lost_to_rounding']} lost it by rounding"
+    )
 
 
 def show(made: Report, as_json: bool) -> None:

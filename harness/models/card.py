@@ -17,9 +17,10 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.core.errors import HarnessError, Problems, in_one_line
-from harness.core.numbers import Length, Number
+from harness.core.numbers import Number
 from harness.core.threat import Norm
 from harness.core.validation import Closed, explain
+from harness.models.recipe import Recipe
 
 RESULT_HEADER = "\n# Written by `harness train`; not meant to be edited.\n[result]\n"
 
@@ -51,51 +52,13 @@ class Architecture(Closed):
         return self.model_dump(exclude={"network"}, exclude_none=True)
 
 
-class AdversarialTraining(Closed):
-    """Training images are replaced by adversarial ones, crafted anew in every step (Madry et al. 2018)."""
+class Threat(Closed):
+    """A threat model under which the finished network is measured."""
 
-    norm: Norm = "linf"
-    """Norm of the threat model."""
+    norm: Norm
+    """linf or l2."""
     epsilon: Number = Field(gt=0)
     """Budget on the [0, 1] pixel scale."""
-    steps: int = Field(7, ge=1)
-    """Steps of PGD, from a random start."""
-    step_size: Length = "eps/4"
-    """Length of a step."""
-    mode: Literal["eval", "train"] = "eval"
-    """Whether BatchNorm uses its running statistics or those of the batch while images are crafted."""
-
-
-class Recipe(Closed):
-    """How a network is trained: SGD with Nesterov momentum under a learning-rate schedule."""
-
-    epochs: int = Field(ge=1)
-    """Passes over the training set."""
-    batch_size: int = Field(128, ge=1)
-    """Images per step."""
-    learning_rate: float = Field(gt=0)
-    """Peak learning rate."""
-    momentum: float = Field(0.9, ge=0, lt=1)
-    """Momentum of SGD."""
-    weight_decay: float = Field(5e-4, ge=0)
-    """L2 penalty on weights of two and more dimensions (not on biases and norm parameters)."""
-    schedule: Literal["one-cycle", "cosine", "step"] = "one-cycle"
-    """one-cycle: linear rise over `warmup`, linear fall to zero; cosine: the same rise, cosine fall; step: the same
-    rise, then divided by 10 after 1/2 and 3/4 of the epochs."""
-    warmup: float = Field(0.2, ge=0, lt=1)
-    """Share of the steps in which the rate rises."""
-    gradient_clip: float | None = Field(None, gt=0)
-    """Largest gradient norm; needed by deep networks without normalization."""
-    label_smoothing: float = Field(0.0, ge=0, lt=1)
-    """Mass taken from the true class."""
-    crop: int = Field(0, ge=0)
-    """Random crops after reflection padding by this many pixels."""
-    flip: bool = False
-    """Random horizontal flips."""
-    precision: Literal["float32", "bfloat16"] = "float32"
-    """Precision of the forward and backward passes; weights and statistics stay float32."""
-    adversarial: AdversarialTraining | None = None
-    """How training images are attacked; none by default."""
 
 
 class DataKeys(BaseModel):
@@ -119,6 +82,8 @@ class Card(Closed):
     """One line for listings."""
     architecture: Architecture
     recipe: Recipe
+    start: str | None = None
+    """Model id of the weights that training starts from, such as "zoo:cifar10-resnet20-bn"; fresh ones by default."""
     train_data: DataKeys
     """The training set."""
     test_data: DataKeys
@@ -129,6 +94,10 @@ class Card(Closed):
     """Standardization inside the model, per channel."""
     seed: int = 0
     """Seed of initialization, batch order and augmentation."""
+    weights: Literal["float32", "float16"] = "float32"
+    """Type in which weights are kept; accuracies are those of the kept weights."""
+    robustness: tuple[Threat, ...] = (Threat(norm="l2", epsilon=0.25), Threat(norm="linf", epsilon=1 / 255))
+    """Threat models of the PGD accuracies in the result."""
     result: dict[str, Any] = Field(default_factory=dict)
     """What training measured: sha256 of the weights, accuracies, epochs, seconds, device."""
 
@@ -177,9 +146,10 @@ def write_result(path: Path, result: dict[str, Any]) -> None:
     temporary.replace(path)
 
 
-def weights_path(card_path: Path) -> Path:
-    """The weights that belong to a card."""
-    return card_path.with_suffix(".safetensors")
+def weights_path(card_path: Path, epoch: int | None = None) -> Path:
+    """The weights that belong to a card: those of the end, or those after an epoch."""
+    stem = card_path.stem if epoch is None else f"{card_path.stem}@epoch{epoch}"
+    return card_path.with_name(f"{stem}.safetensors")
 
 
 def file_sha256(path: Path) -> str:

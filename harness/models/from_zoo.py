@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from harness.models.construction import construct
 from harness.models.networks import NETWORKS
 from harness.models.weights import load_strictly, read_state
 
+SNAPSHOT = re.compile(r"epoch(\d+)")
+"""How the weights after an epoch are named after the @."""
+
 
 @MODEL_SOURCES.register("zoo")
 def from_zoo(name: str) -> Classifier:
-    """zoo:NAME - a trained model of the zoo; zoo:NAME@none - its network, freshly initialized.
+    """zoo:NAME - a trained model of the zoo; zoo:NAME@epochN - as it was after an epoch; zoo:NAME@none - untrained.
 
     Raises:
         HarnessError: for an unknown name, and for weights that are missing or not those that the card was written for.
@@ -27,17 +31,26 @@ def from_zoo(name: str) -> Classifier:
     cards = zoo_cards()
     if stem not in cards:
         raise HarnessError(f'there is no zoo model "{stem}".\n     {did_you_mean(stem, cards)}')
-    if at and weights != "none":
-        raise HarnessError(f"zoo:{name}: a zoo model has one set of weights; write zoo:{stem} or zoo:{stem}@none")
     card = read_card(cards[stem])
-    if at:
+    if weights == "none":
         provenance = Provenance(f"zoo:{name}", random_weights=True, details={"recipe": card.recipe.model_dump()})
         return Classifier(build_network(card), provenance, mean=card.mean, std=card.std)
-    file = weights_path(cards[stem])
-    details = {**_verified(stem, card, file), "recipe": card.recipe.model_dump()}
+    epoch = snapshot_of(stem, weights, card) if at else None
+    file = weights_path(cards[stem], epoch)
+    details = {**_verified(stem, card, file, epoch), "recipe": card.recipe.model_dump()}
     network = build_network(card)
-    load_strictly(network, read_state(file).tensors, f"zoo:{stem}")
-    return Classifier(network, Provenance(f"zoo:{stem}", details=details), mean=card.mean, std=card.std)
+    load_strictly(network, read_state(file).tensors, f"zoo:{name}")
+    return Classifier(network, Provenance(f"zoo:{name}", details=details), mean=card.mean, std=card.std)
+
+
+def snapshot_of(name: str, weights: str, card: Card) -> int:
+    """The epoch that "epochN" names. Raises HarnessError when the card keeps no such snapshot."""
+    kept = card.recipe.snapshots
+    found = SNAPSHOT.fullmatch(weights)
+    if not found or int(found[1]) not in kept:
+        there_are = ", ".join([f"zoo:{name}", *(f"zoo:{name}@epoch{epoch}" for epoch in kept), f"zoo:{name}@none"])
+        raise HarnessError(f'zoo:{name} has no weights "{weights}".\n     write one of {there_are}')
+    return int(found[1])
 
 
 def build(card: Card, name: str) -> Classifier:
@@ -51,20 +64,24 @@ def build_network(card: Card) -> nn.Module:
     return construct(NETWORKS.get(shape.network), shape.arguments, f"network {shape.network}", seed=card.seed)
 
 
-def _verified(name: str, card: Card, file: Path) -> dict[str, Any]:
+def _verified(name: str, card: Card, file: Path, epoch: int | None) -> dict[str, Any]:
     """What a card's result says, once the weights are known to be the ones that it speaks of."""
     if not file.is_file():
         raise HarnessError(f"zoo:{name} has no weights yet ({file} is missing).\n     harness train {name}")
-    if "sha256" not in card.result:
+    expected, accuracy = card.result.get("sha256"), card.result.get("clean_accuracy")
+    if epoch is not None:
+        expected = dict(zip(card.recipe.snapshots, card.result.get("snapshot_sha256", []), strict=False)).get(epoch)
+        accuracy = card.result.get("test_accuracies", [None] * epoch)[epoch - 1]
+    if expected is None:
         raise HarnessError(
             f"zoo:{name}: the card says nothing about the weights in {file}; its training did not end.\n"
             f"     harness train {name}"
         )
     found = file_sha256(file)
-    if found != card.result["sha256"]:
+    if found != expected:
         raise HarnessError(
             f"zoo:{name}: {file} is not the file that the card was written for:\n"
-            f"     its sha256 is {found}, the card says {card.result['sha256']}.\n"
+            f"     its sha256 is {found}, the card says {expected}.\n"
             f"     restore the file, or train it anew: harness train {name} --force"
         )
-    return {"weights_file": file.name, "weights_sha256": found, "clean_accuracy": card.result.get("clean_accuracy")}
+    return {"weights_file": file.name, "weights_sha256": found, "clean_accuracy": accuracy}

@@ -1,7 +1,8 @@
 """The fast twin of a model, for crafting only. Judging always asks the original.
 
 Its graph is rewritten (`harness.models.rewrite`), memory is laid out as the network likes it
-(`harness.models.layout`), and passes run in bfloat16 on request. The twin is compared with the original on real images first; one that deviates is not used.
+(`harness.models.layout`), and passes run in bfloat16 on request. The twin is compared with the original on real images
+first; one that deviates is not used.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from harness.attacks import Model, Samples, Setting
 from harness.attacks.loop import GradientAttack
 from harness.core.threat import ThreatModel
-from harness.models.card import AdversarialTraining
+from harness.models.recipe import AdversarialTraining
 
 
 def adversarial_images(
@@ -23,11 +23,12 @@ def adversarial_images(
         seed: of the random start.
         epoch: part of the random start: every epoch draws others.
     """
-    was_training = network.training
+    modes = [(module, module.training) for module in network.modules()]
     network.train(recipe.mode == "train")
     attack = GradientAttack(recipe.steps, recipe.step_size, random_start=True)
     setting = Setting(ThreatModel(recipe.norm, recipe.epsilon), seed, len(samples), run=epoch)
     # No sample stops early, so all of them finish with the last step, in their order.
     (crafted,) = attack.craft(model, samples, setting)
-    network.train(was_training)
+    for module, training in modes:
+        module.training = training
     return crafted.adversarial

@@ -5,6 +5,18 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.transforms import v2
+
+from harness.models.recipe import Recipe
+
+POLICY = v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
+
+
+def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
+    """A batch as the recipe augments it. (N, C, H, W), dtype and shape kept."""
+    images = random_crop(images, recipe.crop, generator)
+    images = random_flip(images, generator) if recipe.flip else images
+    return autoaugment(images, generator) if recipe.autoaugment else images
 
 
 def random_crop(images: Tensor, padding: int, generator: torch.Generator) -> Tensor:
@@ -26,3 +38,14 @@ def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     """Each image mirrored left to right with probability one half. (N, C, H, W)."""
     flipped = torch.rand((len(images), 1, 1, 1), generator=generator) < 0.5
     return torch.where(flipped.to(images.device), images.flip(3), images)
+
+
+def autoaugment(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Each image by a sub-policy of its own (Cubuk et al. 2019, for CIFAR-10). (N, C, H, W) uint8.
+
+    torchvision draws from the global generator, which is seeded from `generator` here and put back afterwards.
+    """
+    seed = int(torch.randint(2**62, (1,), generator=generator))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return torch.stack([POLICY(image) for image in images])

@@ -1,4 +1,4 @@
-"""The one training loop: SGD on images that stay on the device as uint8."""
+"""The one training loop, on images that stay on the device as uint8."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from harness.attacks import Samples, as_float
 from harness.core.errors import HarnessError
-from harness.models.card import Recipe
 from harness.models.layout import layout_of
-from harness.train.adversarial import adversarial_images
-from harness.train.augment import random_crop, random_flip
+from harness.models.recipe import Recipe
+from harness.train.augment import augment
+from harness.train.changes import restrict, set_training_mode
 from harness.train.checkpoint import Epoch, Training, restore, save
+from harness.train.objective import objective
+from harness.train.optimizer import learning_rate, make_optimizer
 
 
 class Images(NamedTuple):
@@ -30,29 +32,13 @@ class Images(NamedTuple):
     """(N,) class numbers."""
 
 
-def learning_rate(step: int, steps: int, recipe: Recipe) -> float:
-    """The rate of a step: a linear rise over the warm-up, then the schedule's fall."""
-    warmup = recipe.warmup * steps
-    if step < warmup:
-        return recipe.learning_rate * (step + 1) / (warmup + 1)
-    done = (step - warmup) / max(1.0, steps - warmup)
-    match recipe.schedule:
-        case "one-cycle":
-            return recipe.learning_rate * (1 - done)
-        case "cosine":
-            return recipe.learning_rate * (1 + math.cos(math.pi * done)) / 2
-        case "step":
-            return recipe.learning_rate * 0.1 ** ((step >= steps / 2) + (step >= 3 * steps / 4))
-
-
 def start(network: nn.Module, recipe: Recipe) -> Training:
-    """Fresh optimizer: weight decay on matrices and filters only."""
-    matrices = [parameter for parameter in network.parameters() if parameter.ndim > 1]
-    vectors = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
-    groups = [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    return Training(
-        network, torch.optim.SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0), []
-    )
+    """Fresh optimizer and average; parameters that must not change are frozen."""
+    optimizer = make_optimizer(restrict(network, recipe.changes), recipe)
+    average = None
+    if recipe.average:
+        average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
+    return Training(network, optimizer, average, [])
 
 
 def train(
@@ -63,7 +49,7 @@ def train(
     *,
     seed: int,
     checkpoint: Path | None = None,
-    after_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    after_epoch: Callable[[Epoch, nn.Module], None] = lambda epoch, network: None,
     after_step: Callable[[int], None] = lambda images: None,
 ) -> list[Epoch]:
     """Train `network` in place and return its curve.
@@ -73,81 +59,96 @@ def train(
 
     Args:
         network: maps (N, C, H, W) images in [0, 1] to logits; already on the device of the data.
-        recipe: optimizer, schedule, augmentation.
+        recipe: optimizer, schedule, augmentation, loss, and what may change.
         train_set: images to learn from.
         test_set: images on which every epoch is measured.
         seed: of batch order and augmentation.
         checkpoint: file to resume from and to write after every epoch; None keeps nothing.
-        after_epoch: called with each epoch's figures.
+        after_epoch: called with each epoch's figures and the network that would be kept if it were the last.
         after_step: called with the number of images of each step.
 
     Raises:
-        HarnessError: when the loss is not finite, or the checkpoint cannot be read.
+        HarnessError: when the loss is not finite, the checkpoint cannot be read, or the recipe names parameters that
+            the network does not have.
     """
-    layout = layout_of(network, train_set.pixels.device)
-    network.to(memory_format=layout)
+    network.to(memory_format=layout_of(network, train_set.pixels.device))
     training = start(network, recipe)
     if checkpoint and checkpoint.exists():
         restore(training, checkpoint)
+    model = forward_pass(network, recipe, train_set.pixels.device)
     for epoch in range(len(training.history), recipe.epochs):
         begin = time.perf_counter()
-        loss, accuracy = run_epoch(training, recipe, train_set, seed, epoch, layout, after_step)
-        figures = Epoch(epoch + 1, loss, accuracy, accuracy_of(network, test_set), time.perf_counter() - begin)
+        loss, accuracy = run_epoch(training, model, recipe, train_set, seed, epoch, after_step)
+        figures = Epoch(epoch + 1, loss, accuracy, accuracy_of(training.result, test_set), time.perf_counter() - begin)
         training.history.append(figures)
         if checkpoint:
             save(training, checkpoint)
-        after_epoch(figures)
+        after_epoch(figures, training.result)
+    if training.average:
+        network.load_state_dict(training.average.module.state_dict())
     return training.history
+
+
+def forward_pass(network: nn.Module, recipe: Recipe, device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Images to logits in the recipe's precision."""
+    layout = layout_of(network, device)
+    passes: Any = torch.compile(network) if recipe.compile else network
+
+    def model(images: Tensor) -> Tensor:
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bfloat16"):
+            logits: Tensor = passes(images.contiguous(memory_format=layout))
+        return logits.float()
+
+    return model
 
 
 def run_epoch(
     training: Training,
+    model: Callable[[Tensor], Tensor],
     recipe: Recipe,
     data: Images,
     seed: int,
     epoch: int,
-    layout: torch.memory_format,
     after_step: Callable[[int], None],
 ) -> tuple[float, float]:
     """One pass over the data: mean loss and accuracy."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     device = data.pixels.device
-    order = torch.randperm(len(data.labels), generator=generator).to(device)
-    batches = torch.split(order, recipe.batch_size)
-    network = training.network.train()
-
-    def forward(images: Tensor) -> Tensor:
-        with autocast(device, recipe.precision):
-            logits: Tensor = network(images.contiguous(memory_format=layout))
-        return logits.float()
-
+    batches = torch.randperm(len(data.labels), generator=generator).to(device).split(recipe.batch_size)
+    set_training_mode(training.network, recipe.changes)
     losses, correct = torch.zeros((), device=device), torch.zeros((), device=device)
     for number, batch in enumerate(batches):
         rate = learning_rate(epoch * len(batches) + number, recipe.epochs * len(batches), recipe)
-        for group in training.optimizer.param_groups:
-            group["lr"] = rate
-        images = random_crop(data.pixels[batch], recipe.crop, generator)
-        images = as_float(random_flip(images, generator) if recipe.flip else images)
-        labels = data.labels[batch]
-        if recipe.adversarial:
-            samples = Samples(images, labels, batch)
-            images = adversarial_images(network, forward, samples, recipe.adversarial, seed=seed, epoch=epoch)
-        logits = forward(images)
-        loss = F.cross_entropy(logits, labels, label_smoothing=recipe.label_smoothing)
-        training.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if recipe.gradient_clip:
-            nn.utils.clip_grad_norm_(network.parameters(), recipe.gradient_clip)
-        training.optimizer.step()
+        images = as_float(augment(data.pixels[batch], recipe, generator))
+        samples = Samples(images, data.labels[batch], batch)
+        with torch.set_grad_enabled(training.optimizer is not None):
+            loss, logits = objective(training.network, model, samples, recipe, seed=seed, epoch=epoch)
+        descend(training, loss, rate, recipe)
         losses += loss.detach() * len(batch)
-        correct += (logits.argmax(1) == labels).sum()
+        correct += (logits.argmax(1) == samples.classes).sum()
         after_step(len(batch))
         if number % 50 == 0 and not torch.isfinite(loss):
             raise diverged(epoch, recipe)
-    mean_loss = losses.item() / len(order)
+    mean_loss = losses.item() / len(data.labels)
     if not math.isfinite(mean_loss):
         raise diverged(epoch, recipe)
-    return mean_loss, correct.item() / len(order)
+    return mean_loss, correct.item() / len(data.labels)
+
+
+def descend(training: Training, loss: Tensor, rate: float, recipe: Recipe) -> None:
+    """One step down the loss; none where nothing learns."""
+    optimizer = training.optimizer
+    if optimizer is None:
+        return
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if recipe.gradient_clip:
+        nn.utils.clip_grad_norm_(training.network.parameters(), recipe.gradient_clip)
+    optimizer.step()
+    if training.average:
+        training.average.update_parameters(training.network)
 
 
 def diverged(epoch: int, recipe: Recipe) -> HarnessError:
@@ -163,12 +164,9 @@ def diverged(epoch: int, recipe: Recipe) -> HarnessError:
 def accuracy_of(network: nn.Module, data: Images, batch_size: int = 500) -> float:
     """Share of images classified correctly in eval mode and float32."""
     network.eval()
+    layout = layout_of(network, data.pixels.device)
     correct = 0
     for rows in torch.split(torch.arange(len(data.labels), device=data.labels.device), batch_size):
-        correct += int((network(as_float(data.pixels[rows])).argmax(1) == data.labels[rows]).sum())
+        images = as_float(data.pixels[rows]).contiguous(memory_format=layout)
+        correct += int((network(images).argmax(1) == data.labels[rows]).sum())
     return correct / len(data.labels)
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context of the forward pass."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bfloat16")

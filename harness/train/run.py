@@ -1,11 +1,11 @@
-"""`harness train CARD`: from a card to a checkpoint beside it."""
+"""`harness train CARD`: from a card to weights beside it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-import platform
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,20 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors.torch import save_file
+from torch import nn
 
 from harness.core.errors import HarnessError, did_you_mean
 from harness.data import Dataset
 from harness.data.load import load_dataset
-from harness.models.card import Card, DataKeys, file_sha256, read_card, weights_path, write_result, zoo_cards
+from harness.models import load_model
+from harness.models.card import Card, DataKeys, read_card, weights_path, write_result, zoo_cards
 from harness.models.classifier import Classifier
 from harness.models.from_zoo import build
+from harness.models.weights import load_strictly, read_state
 from harness.train.checkpoint import Epoch
+from harness.train.curve import write_curve
 from harness.train.loop import Images, train
+from harness.train.result import Comparison, compare, measure, result_of
 
 
 def find_card(name: str) -> Path:
@@ -36,12 +41,13 @@ def find_card(name: str) -> Path:
 
 
 def train_card(name: str, *, device: str = "cpu", quiet: bool = False, force: bool = False) -> dict[str, Any]:
-    """Train a card's network, write weights and result beside it, and return the result.
+    """Train a card's network, write weights, curve and result beside it, and return the result.
 
     A finished card is left alone unless `force`; an interrupted one goes on from its last epoch.
 
     Raises:
-        HarnessError: for an unknown card, missing data, a checkpoint that cannot be read, or a run that diverges.
+        HarnessError: for an unknown card, missing data or starting weights, a checkpoint that cannot be read, or a
+            run that diverges.
     """
     path = find_card(name)
     card = read_card(path)
@@ -50,15 +56,50 @@ def train_card(name: str, *, device: str = "cpu", quiet: bool = False, force: bo
         accuracy = card.result["clean_accuracy"]
         console.print(f"{path.stem} is trained already (clean accuracy {accuracy:.2%}); --force trains it anew")
         return card.result
-    train_set, test_set = load(card.train_data, "train_data"), load(card.test_data, "test_data")
-    classifier = build(card, path.stem).to(device).requires_grad_(True)
-    checkpoint = checkpoint_path(path, card, train_set)
-    history = train_with_progress(classifier, card, path.stem, (train_set, test_set), checkpoint, device, console)
-    write_weights(classifier, weights_path(path))
-    result = result_of(history, train_set, test_set, file_sha256(weights_path(path)), device)
+    data = load(card.train_data, "train_data"), load(card.test_data, "test_data")
+    classifier = begin(card, path.stem).to(device)
+    checkpoint = checkpoint_path(path, card, data[0], classifier)
+
+    def keep(epoch: Epoch, network: nn.Module) -> None:
+        if epoch.epoch in card.recipe.snapshots:
+            write_weights(network, card, weights_path(path, epoch.epoch))
+
+    history = train_with_progress(classifier, card, path.stem, data, checkpoint, device, console, keep)
+    write_weights(classifier, card, weights_path(path))
+    # What is measured is what was written, rounded where the card says so.
+    classifier.network.load_state_dict(read_state(weights_path(path)).tensors)
+    classifier.eval().requires_grad_(False)
+    measured = measure(classifier, card, data[1], torch.device(device))
+    result = result_of(path, card, history, measured, data, device)
     write_result(path, result)
+    write_curve(path, history)
     checkpoint.unlink()
     return result
+
+
+def verify_card(name: str, *, device: str = "cpu") -> list[Comparison]:
+    """Measure a trained card's weights again: its accuracies beside what they are now.
+
+    Raises:
+        HarnessError: for a card that is unknown or was not trained, weights that are not the card's, missing data, and
+            a test set that is not the one of the card.
+    """
+    path = find_card(name)
+    card = read_card(path)
+    classifier = load_model(f"zoo:{path.stem}").to(device)
+    test_set = load(card.test_data, "test_data")
+    if test_set.fingerprint != card.result.get("test_fingerprint"):
+        raise HarnessError(f"{path}: the test data are not those that the card was measured on")
+    return compare(card.result, measure(classifier, card, test_set, torch.device(device)))
+
+
+def begin(card: Card, name: str) -> Classifier:
+    """The classifier before training: from the card's seed, or with the weights that the card starts from."""
+    classifier = build(card, name).requires_grad_(True)
+    if card.start:
+        state = load_model(card.start).network.state_dict()
+        load_strictly(classifier.network, state, f"{name}: {card.start}")
+    return classifier
 
 
 def train_with_progress(
@@ -69,6 +110,7 @@ def train_with_progress(
     checkpoint: Path,
     device: str,
     console: Console,
+    keep: Callable[[Epoch, nn.Module], None],
 ) -> list[Epoch]:
     """The training loop, with a bar on terminals and a line per epoch."""
     train_images, test_images = (on_device(part, device) for part in data)
@@ -79,7 +121,8 @@ def train_with_progress(
     with Progress(*columns, console=console, disable=not console.is_terminal or console.quiet) as progress:
         task = progress.add_task(name, total=epochs * images)
 
-        def report(epoch: Epoch) -> None:
+        def report(epoch: Epoch, network: nn.Module) -> None:
+            keep(epoch, network)
             progress.update(task, completed=epoch.epoch * images)
             console.print(
                 f"{name}  epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.3f}  "
@@ -92,40 +135,25 @@ def train_with_progress(
         )  # fmt: skip
 
 
-def checkpoint_path(path: Path, card: Card, data: Dataset) -> Path:
-    """Where a training keeps its state. A changed card or other data is another training, with another file."""
-    asked = card.model_dump(mode="json", exclude={"result", "summary", "test_data"})
-    digest = hashlib.sha256(json.dumps([asked, data.fingerprint], sort_keys=True).encode()).hexdigest()
+def checkpoint_path(path: Path, card: Card, data: Dataset, start: Classifier) -> Path:
+    """Where a training keeps its state. A changed card, other data or another start is another training."""
+    asked = card.model_dump(mode="json", include={"architecture", "recipe", "mean", "std", "seed"})
+    digest = hashlib.sha256(json.dumps([asked, data.fingerprint, start.fingerprint], sort_keys=True).encode())
     folder = Path(os.environ.get("HARNESS_STORE") or ".harness") / "training"
-    return folder / f"{path.stem}-{digest[:12]}.checkpoint.pt"
+    return folder / f"{path.stem}-{digest.hexdigest()[:12]}.checkpoint.pt"
 
 
-def write_weights(classifier: Classifier, path: Path) -> None:
-    """Write the network's state, whole or not at all."""
+def write_weights(network: nn.Module, card: Card, path: Path) -> None:
+    """Write a network's state in the card's type, whole or not at all; a classifier's is that of its network."""
+    inner = network.network if isinstance(network, Classifier) else network
+    kept = torch.float16 if card.weights == "float16" else torch.float32
+    state = {
+        name: (tensor.to(kept) if tensor.is_floating_point() else tensor).contiguous().cpu()
+        for name, tensor in inner.state_dict().items()
+    }
     temporary = path.with_suffix(".tmp")
-    state = {name: tensor.contiguous().cpu() for name, tensor in classifier.network.state_dict().items()}
     save_file(state, temporary)
     temporary.replace(path)
-
-
-def result_of(history: list[Epoch], train_set: Dataset, test_set: Dataset, sha256: str, device: str) -> dict[str, Any]:
-    """What the card says about a finished training."""
-    return {
-        "sha256": sha256,
-        "clean_accuracy": history[-1].test_accuracy,
-        "test_images": len(test_set.labels),
-        "train_accuracy": history[-1].train_accuracy,
-        "train_data": train_set.name,
-        "test_data": test_set.name,
-        "train_fingerprint": train_set.fingerprint,
-        "test_fingerprint": test_set.fingerprint,
-        "epochs": len(history),
-        "seconds": round(sum(epoch.seconds for epoch in history), 1),
-        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine(),
-        "torch": torch.__version__,
-        "losses": [round(epoch.loss, 4) for epoch in history],
-        "test_accuracies": [epoch.test_accuracy for epoch in history],
-    }
 
 
 def load(keys: DataKeys, where: str) -> Dataset:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from harness.attacks import Samples
 from harness.core.losses import cross_entropy
-from harness.models.card import AdversarialTraining, Recipe
+from harness.models.recipe import AdversarialTraining, Recipe
 from harness.train.adversarial import adversarial_images
 from harness.train.loop import Images, train
 

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from harness.core.errors import HarnessError
-from harness.models.card import Recipe
+from harness.models.recipe import Recipe
+from harness.train.augment import autoaugment
 from harness.train.checkpoint import Epoch
-from harness.train.loop import Images, accuracy_of, learning_rate, train
+from harness.train.loop import Images, accuracy_of, train
+from harness.train.optimizer import learning_rate
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -143,7 +145,13 @@ def test_a_training_that_was_killed_ends_with_the_same_weights_bit_for_bit(finis
         )
     resumed, computed = network(seed=99), list[Epoch]()
     history = train(
-        resumed, recipe(**LONG), images(), images(seed=1), seed=3, checkpoint=checkpoint, after_epoch=computed.append
+        resumed,
+        recipe(**LONG),
+        images(),
+        images(seed=1),
+        seed=3,
+        checkpoint=checkpoint,
+        after_epoch=lambda epoch, network: computed.append(epoch),
     )
     assert [epoch.epoch for epoch in computed] == list(range(finished + 1, 5))
     assert [epoch[:4] for epoch in history] == [epoch[:4] for epoch in expected]
@@ -184,3 +192,78 @@ def test_a_loss_that_is_not_finite_says_what_to_lower() -> None:
         HarnessError, match=r"training diverged in epoch \d: .*\n +lower recipe.learning_rate \(1e\+06\)"
     ):
         train(deep, recipe(learning_rate=1e6, epochs=8, batch_size=4), images(), images(), seed=0)
+
+
+# --- averages, snapshots, optimizers -----------------------------------------------------------------------------
+
+
+def test_the_average_is_the_moving_one_of_the_weights_after_every_step() -> None:
+    decay, states = 0.75, list[Tensor]()
+    recipes = {"epochs": 2, "batch_size": 20, "learning_rate": 0.2}
+    plain = network()
+    plain.register_forward_pre_hook(
+        lambda module, inputs: states.append(plain.get_parameter("4.weight").detach().clone()) if plain.training else None
+    )
+    train(plain, recipe(**recipes), images(), images(), seed=0)
+    states.append(plain.get_parameter("4.weight").detach().clone())
+    averaged = network()
+    train(averaged, recipe(**recipes, average=decay), images(), images(), seed=0)
+    # The first update copies the weights.
+    expected = states[1]
+    for weights in states[2:]:
+        expected = decay * expected + (1 - decay) * weights
+    torch.testing.assert_close(averaged.get_parameter("4.weight").detach(), expected)
+
+
+def test_a_killed_training_goes_on_with_its_average(tmp_path: Path) -> None:
+    asked = recipe(**{**LONG, "average": 0.9, "autoaugment": True})
+    colour = Images(images().pixels.expand(-1, 3, -1, -1).contiguous(), images().labels)
+
+    def net() -> nn.Sequential:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3))
+
+    whole, stopped, resumed = net(), net(), net()
+    train(whole, asked, colour, colour, seed=3)
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, asked, colour, colour, seed=3, checkpoint=tmp_path / "checkpoint.pt", after_step=Kill(2))
+    train(resumed, asked, colour, colour, seed=3, checkpoint=tmp_path / "checkpoint.pt")
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adagrad"])
+def test_every_optimizer_learns(optimizer: str) -> None:
+    asked = recipe(epochs=30, optimizer=optimizer, learning_rate=0.02, momentum=0.9, batch_size=20)
+    history = train(network(), asked, images(), images(), seed=0)
+    assert history[-1].loss < 0.7 * history[0].loss
+
+
+def test_the_step_schedule_divides_by_ten_at_its_milestones() -> None:
+    asked = recipe(epochs=10, schedule="step", milestones=[2, 9], learning_rate=1.0, warmup=0.0)
+    rates = [learning_rate(step, 100, asked) for step in (0, 19, 20, 89, 90)]
+    assert rates == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+def test_weights_and_biases_decay_where_all_is_asked_for() -> None:
+    moved = []
+    for decay in ("matrices", "all"):
+        net = network()
+        with torch.no_grad():
+            net.get_parameter("1.weight").fill_(3.0)
+        train(net, recipe(epochs=1, learning_rate=0.1, weight_decay=0.5, decay=decay), images(), images(), seed=0)
+        moved.append(net.get_parameter("1.weight").detach().clone())
+    torch.testing.assert_close(moved[0] - moved[1], torch.full((4,), 0.1 * 0.5 * 3.0))
+
+
+def test_autoaugment_draws_from_the_given_generator_alone() -> None:
+    pixels = torch.randint(0, 256, (6, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first, second, other = (autoaugment(pixels, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+    assert first.shape == pixels.shape
+    assert first.dtype == torch.uint8

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 import harness
 from harness.cli import main
+from harness.core.errors import HarnessError
 from harness.data.digits import digits
 from harness.models.card import file_sha256, read_card
 
@@ -86,7 +87,8 @@ def test_training_writes_weights_and_a_result_and_keeps_what_people_wrote(
     printed = capsys.readouterr()
     assert f"clean accuracy {result['clean_accuracy']:.2%} on digits (test) (n = 599)" in printed.out
     assert printed.err.count("epoch") == 2
-    assert sorted(path.name for path in card.parent.iterdir()) == ["small.safetensors", "small.toml"]
+    assert sorted(path.name for path in card.parent.iterdir()) == ["curves", "small.safetensors", "small.toml"]
+    assert [path.name for path in (card.parent / "curves").iterdir()] == ["small.svg"]
     assert not list(Path(".harness/training").iterdir())
 
 
@@ -201,3 +203,90 @@ def test_a_card_that_cannot_be_trained_says_why(
     assert message in printed
     assert "Traceback" not in printed
     assert not card.with_suffix(".safetensors").exists()
+
+
+# --- what else a card can ask for --------------------------------------------------------------------------------
+
+
+def test_snapshots_are_models_of_the_zoo(card: Path, train: Train) -> None:
+    card.write_text(CARD.replace("epochs = 2", "epochs = 3\nsnapshots = [1, 2]"))
+    assert train("small") == 0
+    result = read_card(card).result
+    images, labels = images_to_test()
+    for epoch in (1, 2):
+        model = harness.load_model(f"zoo:small@epoch{epoch}")
+        accuracy = (model(images).argmax(1) == labels).float().mean().item()
+        assert accuracy == pytest.approx(result["test_accuracies"][epoch - 1], abs=1e-6)
+        assert model.provenance.details["clean_accuracy"] == result["test_accuracies"][epoch - 1]
+    assert len({harness.load_model(f"zoo:small{at}").fingerprint for at in ("", "@epoch1", "@epoch2")}) == 3
+    with pytest.raises(HarnessError, match="zoo:small, zoo:small@epoch1, zoo:small@epoch2, zoo:small@none"):
+        harness.load_model("zoo:small@epoch3")
+
+
+def test_a_snapshot_that_was_exchanged_is_refused(card: Path, train: Train) -> None:
+    card.write_text(CARD.replace("epochs = 2", "epochs = 2\nsnapshots = [1, 2]"))
+    train("small")
+    first, second = (card.with_name(f"small@epoch{epoch}.safetensors") for epoch in (1, 2))
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(HarnessError, match="is not the file that the card was written for"):
+        harness.load_model("zoo:small@epoch1")
+
+
+def test_half_precision_weights_are_measured_as_they_are_kept(card: Path, train: Train) -> None:
+    card.write_text(CARD.replace("seed = 3", 'seed = 3\nweights = "float16"'))
+    train("small")
+    stored = load_file(card.with_suffix(".safetensors"))
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float16, torch.int64}
+    images, labels = images_to_test()
+    accuracy = (harness.load_model("zoo:small")(images).argmax(1) == labels).float().mean().item()
+    assert accuracy == pytest.approx(read_card(card).result["clean_accuracy"], abs=1e-6)
+
+
+def test_a_card_may_start_from_another_model(card: Path, train: Train) -> None:
+    train("small")
+    tuned = card.with_name("tuned.toml")
+    changes = '\n[recipe.changes]\nparameters = ["logits"]\nstatistics = "frozen"\n'
+    tuned.write_text(CARD.replace("seed = 3", 'seed = 3\nstart = "zoo:small"') + changes)
+    assert train("tuned") == 0
+    first, second = (load_file(path.with_suffix(".safetensors")) for path in (card, tuned))
+    assert {name for name in first if not torch.equal(first[name], second[name])} == {"logits.weight", "logits.bias"}
+
+
+def test_a_start_that_does_not_fit_is_refused(card: Path, train: Train, capsys: pytest.CaptureFixture[str]) -> None:
+    train("small")
+    card.with_name("other.toml").write_text(
+        CARD.replace("width = 4", "width = 5").replace("seed = 3", 'seed = 3\nstart = "zoo:small"')
+    )
+    assert train("other") == 2
+    assert "other: zoo:small" in capsys.readouterr().err
+
+
+def test_the_result_tells_robust_accuracies_and_verify_finds_them_again(
+    card: Path, train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card.write_text(CARD + "\n[recipe.adversarial]\nepsilon = 0.05\nsteps = 1\n")
+    train("small")
+    result = read_card(card).result
+    assert result["robust_threats"] == ["L2 0.25", "L∞ 1/255", "L∞ 0.05"]
+    clean, (_, near, far) = result["clean_accuracy"], result["robust_accuracies"]
+    assert clean + 0.02 > near > far
+    capsys.readouterr()
+    assert train("small", "--verify") == 0
+    assert capsys.readouterr().out.count("holds") == 4
+    card.write_text(card.read_text().replace(f"clean_accuracy = {clean}", "clean_accuracy = 0.999"))
+    assert train("small", "--verify") == 1
+    assert "differs" in capsys.readouterr().out
+
+
+def test_a_card_cannot_be_verified_before_it_was_trained(
+    card: Path, train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train("small", "--verify") == 2
+    assert "harness train small" in capsys.readouterr().err
+
+
+def images_to_test() -> tuple[torch.Tensor, torch.Tensor]:
+    """Images in [0, 1] and labels of the card's test set."""
+    source = digits("test")
+    pixels = torch.from_numpy(source.read(torch.arange(len(source.labels)).numpy()))
+    return pixels.float() / 255 if pixels.dtype == torch.uint8 else pixels, torch.from_numpy(source.labels)

@@ -1,0 +1,67 @@
+"""Which parts of a network a training may change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from harness.core.errors import HarnessError
+from harness.models.recipe import Changes, Part
+
+NORM_LAYERS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d)
+
+
+def restrict(network: nn.Module, changes: Changes) -> list[nn.Parameter]:
+    """Let only the named parameters learn, reset statistics if asked to, and return what learns.
+
+    Raises:
+        HarnessError: when a named part does not exist.
+    """
+    chosen = {id(parameter): parameter for part in changes.parameters for parameter in parameters_of(network, part)}
+    for parameter in network.parameters():
+        parameter.requires_grad_(id(parameter) in chosen)
+    if changes.statistics == "reset":
+        for layer in tracking_layers(network):
+            layer.reset_running_stats()
+    return list(chosen.values())
+
+
+def set_training_mode(network: nn.Module, changes: Changes) -> None:
+    """Train mode, in which frozen statistics are used and stay as they are."""
+    network.train()
+    if changes.statistics == "frozen":
+        for layer in tracking_layers(network):
+            layer.eval()
+
+
+def tracking_layers(network: nn.Module) -> Iterator[_BatchNorm]:
+    """The BatchNorm layers with running statistics."""
+    for module in network.modules():
+        if isinstance(module, _BatchNorm) and module.track_running_stats:
+            yield module
+
+
+def parameters_of(network: nn.Module, part: Part) -> list[nn.Parameter]:
+    """The parameters of a part. Raises HarnessError when the network has none."""
+    match part:
+        case "all":
+            found = list(network.parameters())
+        case "norm":
+            layers = [module for module in network.modules() if is_norm(module)]
+            found = [parameter for layer in layers for parameter in layer.parameters()]
+        case "logits":
+            linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
+            found = list(linear[-1].parameters()) if linear else []
+        case "conv1":
+            convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+            found = list(convolutions[0].parameters()) if convolutions else []
+    if not found:
+        raise HarnessError(f'recipe.changes.parameters: the network has no parameters of the part "{part}"')
+    return found
+
+
+def is_norm(module: nn.Module) -> bool:
+    """Whether a layer normalizes: torch's own, and ours by name."""
+    return isinstance(module, NORM_LAYERS) or type(module).__name__ == "RobustNorm2d"
