@@ -44,10 +44,11 @@ def nearest_boundary(
     points = images.detach().flatten(1)
     normals, leads = torch.zeros_like(points), torch.zeros_like(points[:, :1])
     closest = torch.full_like(leads, torch.inf)
-    for number in range(rivals.shape[1] if logits.requires_grad else 0):
-        total = everything[:, number].sum()
-        (gradient,) = torch.autograd.grad(total, images, retain_graph=True, allow_unused=True, materialize_grads=True)
-        normal = torch.where(gradient.isfinite(), gradient, 0.0).flatten(1)
+    count = rivals.shape[1] if logits.requires_grad else 0
+    for number in range(count):
+        total, again = everything[:, number].sum(), number + 1 < count
+        (gradient,) = torch.autograd.grad(total, images, retain_graph=again, allow_unused=True, materialize_grads=True)
+        normal = gradient.nan_to_num(0.0, 0.0, 0.0).flatten(1)
         lead = everything[:, number : number + 1].detach()
         away = lead.abs() / dual_length(normal, norm)[:, None]
         # A rival without a gradient is infinitely far; one without a finite logit is not a number, and never nearer.

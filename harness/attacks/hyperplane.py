@@ -53,7 +53,8 @@ def step_onto(norm: Norm, points: Tensor, normals: Tensor, offsets: Tensor) -> T
     """
     missing = offsets - dot(normals, points)
     towards = normals.sign() * missing.sign().to(normals.dtype)
-    room = torch.where(towards > 0, 1 - points, points)
+    # 1 - t where w.d grows with the pixel, else t; sums are many times faster than a choice pixel by pixel.
+    room = torch.addcmul(points, (towards > 0).to(points.dtype), 1 - 2 * points)
     # The largest weight becomes 1: squares of very small ones would underflow.
     largest = normals.abs().amax(1, keepdim=True)
     largest = torch.where(largest > 0, largest, 1.0)
@@ -69,12 +70,12 @@ def together(weights: Tensor, room: Tensor, missing: Tensor, proportional: bool)
     """
     rates = weights if proportional else torch.ones_like(weights)
     most, speeds = weights * room, weights * rates
-    ends = torch.where(weights > 0, room / rates, 0.0)
-    level = torch.zeros_like(missing)
+    ends = (room / rates).nan_to_num(0.0, posinf=0.0) if proportional else room * (weights > 0)
+    level, all_of_it = torch.zeros_like(missing), _total(most)
     for _ in range(NEWTON_STEPS):
-        rising = ends > level.to(ends.dtype)
-        speed = _total(torch.where(rising, speeds, 0.0))
-        higher = (missing - _total(torch.where(rising, 0.0, most))) / speed
+        rising = (ends > level.to(ends.dtype)).to(ends.dtype)
+        speed = _total(rising * speeds)
+        higher = (missing - (all_of_it - _total(rising * most))) / speed
         higher = torch.where(speed > 0, higher, level)
         converged = higher <= level * (1 + CONVERGED)
         level = level.maximum(higher)
