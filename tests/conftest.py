@@ -49,7 +49,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     place = tmp_path / "workplace"
     place.mkdir()
     monkeypatch.chdir(place)
-    for name in ("HARNESS_STORE", "HARNESS_ZOO", "HARNESS_DATA"):
+    for name in ("HARNESS_STORE", "HARNESS_ZOO", "HARNESS_FEATURES", "HARNESS_DATA"):
         monkeypatch.delenv(name, raising=False)
     return place
 

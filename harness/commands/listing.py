@@ -83,6 +83,25 @@ def datasets() -> list[Row]:
     ]
 
 
+def features() -> list[Row]:
+    """Every feature set with what its card says."""
+    from harness.data.feature_card import feature_cards
+
+    return [{"name": name, **feature_set(path)} for name, path in feature_cards().items()]
+
+
+def feature_set(path: Any) -> Row:
+    """What a card says; a card that cannot be read says why."""
+    from harness.data.feature_card import features_file, read_feature_card
+
+    there = "yes" if features_file(path).exists() else "no"
+    try:
+        card = read_feature_card(path)
+    except HarnessError as error:
+        return {"kind": "-", "model": "-", "extracted": there, "summary": in_one_line(error)}
+    return {"kind": card.kind, "model": card.model, "extracted": there, "summary": card.summary}
+
+
 def sources() -> list[Row]:
     """Every model source."""
     from harness.models import MODEL_SOURCES
@@ -108,5 +127,6 @@ def title(path: Any) -> str:
 
 
 KINDS: dict[str, Callable[[], list[Row]]] = {
-    "models": models, "attacks": attacks, "datasets": datasets, "suites": suites, "sources": sources,
+    "models": models, "attacks": attacks, "datasets": datasets, "features": features, "suites": suites,
+    "sources": sources,
 }  # fmt: skip

@@ -6,26 +6,17 @@ A card is a TOML file `<name>.toml`; its weights lie beside it in `<name>.safete
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import re
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from harness.core.errors import HarnessError, Problems, in_one_line
+from harness.core import cards
+from harness.core.cards import file_sha256 as file_sha256
 from harness.core.numbers import Number
 from harness.core.threat import Norm
-from harness.core.validation import Closed, explain
+from harness.core.validation import Closed
 from harness.models.recipe import Recipe
-
-RESULT_HEADER = "\n# Written by `harness train`; not meant to be edited.\n[result]\n"
-
-RESULT_TABLE = re.compile(rf"^(?:{re.escape(RESULT_HEADER.splitlines()[1])}\n)?\[result\]", re.MULTILINE)
-"""Where the table begins, whether or not the comment above it was kept."""
 
 
 class Architecture(Closed):
@@ -102,57 +93,22 @@ class Card(Closed):
     """What training measured: sha256 of the weights, accuracies, epochs, seconds, device."""
 
 
-def zoo_directories() -> list[Path]:
-    """Where cards are looked for: HARNESS_ZOO, `./model_zoo`, the source tree's, the installed package's."""
-    package = Path(__file__).resolve().parents[1]
-    named = os.environ.get("HARNESS_ZOO")
-    candidates = [
-        *([Path(named)] if named else []),
-        Path("model_zoo"),
-        package.parent / "model_zoo",
-        package / "model_zoo",
-    ]
-    return list(dict.fromkeys(path.resolve() for path in candidates if path.is_dir()))
-
-
 def zoo_cards() -> dict[str, Path]:
-    """Every zoo model's name and card file; earlier directories win."""
-    cards: dict[str, Path] = {}
-    for directory in zoo_directories():
-        for file in sorted(directory.glob("*.toml")):
-            cards.setdefault(file.stem, file)
-    return cards
+    """Every zoo model's name and card file, from HARNESS_ZOO, `./model_zoo` and the shipped zoo; the first one wins."""
+    return cards.cards_in(cards.card_directories("model_zoo", "HARNESS_ZOO"))
 
 
 def read_card(path: Path) -> Card:
     """Read and validate a card. Raises HarnessError naming file and key."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise HarnessError(f"{path} cannot be read as TOML: {in_one_line(error)}") from None
-    try:
-        return Card.model_validate(raw)
-    except ValidationError as error:
-        raise Problems(str(path), explain(error, Card, raw), "the card cannot be used") from None
+    return cards.read_card(path, Card)
 
 
 def write_result(path: Path, result: dict[str, Any]) -> None:
     """Replace the card's `[result]` table, leaving everything above it as it is."""
-    text = path.read_text(encoding="utf-8-sig")
-    above = RESULT_TABLE.split(text, maxsplit=1)[0].rstrip() + "\n"
-    lines = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in result.items())
-    temporary = path.with_suffix(".toml.tmp")
-    temporary.write_text(above + RESULT_HEADER + lines, encoding="utf-8")
-    temporary.replace(path)
+    cards.write_result(path, result, "train")
 
 
 def weights_path(card_path: Path, epoch: int | None = None) -> Path:
     """The weights that belong to a card: those of the end, or those after an epoch."""
     stem = card_path.stem if epoch is None else f"{card_path.stem}@epoch{epoch}"
     return card_path.with_name(f"{stem}.safetensors")
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

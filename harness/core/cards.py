@@ -1,0 +1,79 @@
+"""Cards: TOML files that people write above the table `[result]`, and a command below it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from harness.core.errors import HarnessError, Problems, did_you_mean, in_one_line
+from harness.core.validation import explain
+
+C = TypeVar("C", bound=BaseModel)
+
+RESULT_TABLE = re.compile(r"^(?:# Written by `harness \w+`; not meant to be edited\.\n)?\[result\]", re.MULTILINE)
+"""Where the table begins, whether or not the comment above it was kept."""
+
+
+def card_directories(folder: str, variable: str) -> list[Path]:
+    """Where cards are looked for: where `variable` says, `./<folder>`, the source tree's, the installed package's."""
+    package = Path(__file__).resolve().parents[1]
+    named = os.environ.get(variable)
+    candidates = [*([Path(named)] if named else []), Path(folder), package.parent / folder, package / folder]
+    return list(dict.fromkeys(path.resolve() for path in candidates if path.is_dir()))
+
+
+def cards_in(directories: Iterable[Path]) -> dict[str, Path]:
+    """Every card's name and file; earlier directories win."""
+    cards: dict[str, Path] = {}
+    for directory in directories:
+        for file in sorted(directory.glob("*.toml")):
+            cards.setdefault(file.stem, file)
+    return cards
+
+
+def find_card(name: str, cards: Mapping[str, Path], what: str) -> Path:
+    """A card by file or by name. Raises HarnessError with suggestions for an unknown one."""
+    path = Path(name)
+    if path.suffix == ".toml" and path.is_file():
+        return path
+    known = path.stem if path.suffix == ".toml" else name
+    if known not in cards:
+        raise HarnessError(f'there is no {what} "{name}".\n     {did_you_mean(known, cards)}')
+    return cards[known]
+
+
+def read_card(path: Path, model: type[C]) -> C:
+    """Read and validate a card. Raises HarnessError naming file and key."""
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise HarnessError(f"{path} cannot be read as TOML: {in_one_line(error)}") from None
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise Problems(str(path), explain(error, model, raw), "the card cannot be used") from None
+
+
+def write_result(path: Path, result: Mapping[str, Any], command: str) -> None:
+    """Replace the card's `[result]` table, leaving everything above it as it is."""
+    text = path.read_text(encoding="utf-8-sig")
+    above = RESULT_TABLE.split(text, maxsplit=1)[0].rstrip() + "\n"
+    header = f"\n# Written by `harness {command}`; not meant to be edited.\n[result]\n"
+    lines = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in result.items())
+    temporary = path.with_suffix(".toml.tmp")
+    temporary.write_text(above + header + lines, encoding="utf-8")
+    temporary.replace(path)
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

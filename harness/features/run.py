@@ -1,0 +1,184 @@
+"""`harness extract NAME`: from a card to a feature set in the store."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors.torch import save_file
+
+from harness.core.cards import file_sha256, find_card, write_result
+from harness.core.errors import HarnessError
+from harness.data import Dataset, fingerprint
+from harness.data.feature_card import FeatureCard, feature_cards, features_file, features_folder, read_feature_card
+from harness.data.load import load_dataset
+from harness.features.extraction import Extraction, start
+from harness.features.shards import Shard, Shards, Timed
+from harness.models import load_model
+
+BATCH_SIZE = 250
+"""Images at a time; a kill costs at most one batch."""
+
+
+def extract(
+    name: str,
+    *,
+    device: str = "cpu",
+    batch_size: int = BATCH_SIZE,
+    limit: int | None = None,
+    force: bool = False,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Extract a card's feature set, write it into the store and what was measured into the card, and return that.
+
+    A finished set is left alone unless `force`; an interrupted one goes on from its last batch. With `limit`, only the
+    first images are made, for a try: neither set nor card is written, but a later run goes on from them.
+
+    Raises:
+        HarnessError: for an unknown card, missing data or weights, a network that does not fit, or a folder that
+            cannot be written to.
+    """
+    path = find_card(name, feature_cards(), "feature set")
+    card, console = read_feature_card(path), Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+    if limit is None and not force and is_finished(path, card):
+        console.print(f"{path.stem} is extracted already ({features_file(path)}); --force extracts it anew")
+        return card.result
+    check_writable(path, card_too=limit is None)
+    source = load_source(card)
+    classifier = load_model(card.model)
+    described = {
+        "question": card.question,
+        "source": source.name,
+        "source_fingerprint": source.fingerprint,
+        "model_fingerprint": classifier.fingerprint,
+    }
+    shards = Shards(shards_folder(path, described))
+    extraction = start(card, classifier, source, torch.device(device))
+    batches = batches_of(len(source.labels) if limit is None else min(limit, len(source.labels)), batch_size)
+    whole, seconds = extract_with_progress(extraction, batches, shards, path.stem, console)
+    result = {**measured(whole), "seconds": round(seconds, 1), **described, **machine(device)}
+    if limit is not None:
+        return result
+    file = features_file(path)
+    write_features(file, whole, source.classes)
+    result = {"sha256": file_sha256(file), "fingerprint": fingerprint_of(whole), **result}
+    write_result(path, result, "extract")
+    shutil.rmtree(shards.folder)
+    return result
+
+
+def is_finished(path: Path, card: FeatureCard) -> bool:
+    """Whether the store holds the set that the card speaks of, and the card was not changed since."""
+    file, result = features_file(path), card.result
+    asked = result.get("question") == card.question
+    return asked and file.is_file() and file_sha256(file) == result.get("sha256")
+
+
+def check_writable(path: Path, *, card_too: bool) -> None:
+    """Raise HarnessError, before anything is computed, when the store or the card's folder takes no files."""
+    folder = features_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HarnessError(
+            f"{folder} cannot be made: {error.strerror}.\n     name another store with HARNESS_STORE"
+        ) from None
+    if not os.access(folder, os.W_OK):
+        raise HarnessError(f"{folder} cannot be written to.\n     name another store with HARNESS_STORE")
+    if card_too and not os.access(path.parent, os.W_OK):
+        raise HarnessError(f"{path} cannot be written to.\n     copy the card to ./feature_sets and extract it there")
+
+
+def load_source(card: FeatureCard) -> Dataset:
+    """The images that a set is made of. Raises HarnessError naming the table."""
+    keys = card.source
+    try:
+        return load_dataset(keys.id, keys.arguments, keys.samples, keys.indices)
+    except HarnessError as error:
+        raise HarnessError(f"source: {error}") from None
+
+
+def shards_folder(path: Path, described: dict[str, str]) -> Path:
+    """Where finished batches are kept. A changed card, other images or another network have another folder."""
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+    return features_folder() / "partial" / f"{path.stem}-{digest[:12]}"
+
+
+def batches_of(images: int, batch_size: int) -> list[range]:
+    """The rows of every batch."""
+    return [range(first, min(first + batch_size, images)) for first in range(0, images, batch_size)]
+
+
+def extract_with_progress(
+    extraction: Extraction, batches: list[range], shards: Shards, name: str, console: Console
+) -> tuple[Shard, float]:
+    """All batches, read or computed, and the seconds that computing them took in all runs.
+
+    With a bar on terminals, and a line whenever another tenth of the images is there.
+    """
+    steps, images = extraction.card.descent.steps, batches[-1].stop
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("image steps"),
+        TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(),
+    )  # fmt: skip
+    finished = {rows: timed for rows in batches if (timed := shards.read(rows))}
+    missing = [rows for rows in batches if rows not in finished]
+    with Progress(*columns, console=console, disable=not console.is_terminal or console.quiet) as progress:
+        task = progress.add_task(name, total=steps * sum(map(len, missing)))
+        for rows in missing:
+            begin = time.perf_counter()
+            shard = extraction.batch(rows, lambda count: progress.advance(task, count))
+            finished[rows] = Timed(shard, time.perf_counter() - begin)
+            shards.write(rows, finished[rows])
+            if 10 * rows.stop // images > 10 * rows.start // images:
+                reached = torch.cat([timed.shard.kept for timed in finished.values()]).double().mean()
+                console.print(
+                    f"{name}  {rows.stop}/{images} images  label reached by {reached:.1%}  "
+                    f"{1000 * finished[rows].seconds / len(rows):.1f} s per 1000 images"
+                )
+    return Shard.join([finished[rows].shard for rows in batches]), sum(timed.seconds for timed in finished.values())
+
+
+def measured(whole: Shard) -> dict[str, Any]:
+    """What a card says about the images; everything but `label_lost_to_rounding` and distances is of them as kept."""
+    return {
+        "images": len(whole.labels),
+        "label_reached": whole.kept.double().mean().item(),
+        "label_lost_to_rounding": int((whole.crafted & ~whole.kept).sum()),
+        "mean_objective_at_start": whole.begin.double().mean().item(),
+        "mean_objective": whole.end.double().mean().item(),
+        "mean_distance": whole.distances.mean().item(),
+        "largest_distance": whole.distances.max().item(),
+    }
+
+
+def machine(device: str) -> dict[str, str]:
+    """Where a set was made."""
+    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
+    return {"device": name, "torch": torch.__version__}
+
+
+def write_features(file: Path, whole: Shard, classes: tuple[str, ...]) -> None:
+    """Write images, labels and starts, whole or not at all. The same set gives the same bytes."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_suffix(".tmp")
+    tensors = {"images": whole.images, "labels": whole.labels, "starts": whole.starts}
+    # One entry only: safetensors writes several in any order.
+    save_file(tensors, temporary, metadata={"harness": json.dumps({"classes": classes})})
+    temporary.replace(file)
+
+
+def fingerprint_of(whole: Shard) -> str:
+    """The fingerprint of the set as it will be loaded."""
+    images, labels = whole.images.float().numpy(), whole.labels.numpy()
+    return fingerprint(images, labels, np.arange(len(labels)))

@@ -1,0 +1,59 @@
+"""Cards: what people write above `[result]` stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from harness.core.cards import card_directories, cards_in, find_card, read_card, write_result
+from harness.core.errors import HarnessError
+from harness.core.validation import Closed
+
+
+class Tiny(Closed):
+    """A card with one key."""
+
+    summary: str
+    result: dict[str, float] = {}
+
+
+def test_where_the_variable_says_comes_before_the_working_directory(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("named", "things"):
+        (workplace / folder).mkdir()
+        (workplace / folder / "both.toml").touch()
+    (workplace / "things" / "alone.toml").touch()
+    monkeypatch.setenv("THINGS", "named")
+    directories = card_directories("things", "THINGS")
+    assert directories == [workplace / "named", workplace / "things"]
+    assert cards_in(directories) == {"both": directories[0] / "both.toml", "alone": directories[1] / "alone.toml"}
+
+
+def test_a_card_is_found_by_name_and_by_file(workplace: Path) -> None:
+    file = workplace / "tiny.toml"
+    file.touch()
+    known = {"tiny": file, "tiny-0.5": file}
+    assert {find_card(name, known, "thing") for name in ("tiny", "tiny-0.5", str(file))} == {file}
+    with pytest.raises(HarnessError, match='there is no thing "tinny".\n     did you mean: tiny'):
+        find_card("tinny", known, "thing")
+
+
+def test_a_result_is_read_back_and_replaced_and_the_rest_stays(tmp_path: Path) -> None:
+    card, above = tmp_path / "tiny.toml", '# above\nsummary = "s"  # beside\n'
+    card.write_text(above)
+    for value in (0.1 + 0.2, 1e-7):
+        write_result(card, {"value": value}, "extract")
+        assert card.read_text().startswith(
+            above + "\n# Written by `harness extract`; not meant to be edited.\n[result]\n"
+        )
+        assert read_card(card, Tiny).result == {"value": value}
+    assert card.read_text().count("[result]") == 1
+
+
+def test_mistakes_name_file_and_key(tmp_path: Path) -> None:
+    card = tmp_path / "tiny.toml"
+    card.write_text('sumary = "s"')
+    with pytest.raises(HarnessError, match=r"tiny.toml: 2 mistakes(.|\n)*did you mean: summary"):
+        read_card(card, Tiny)
