@@ -107,7 +107,7 @@ def main() -> None:
             if contender == "bare loop" and precision == "bfloat16":
                 continue
             command = [*sys.argv, "--contender", contender, "--precision", precision]
-            answer = subprocess.run([sys.executable, *command], check=True, capture_output=True, text=True)  # noqa: S603
+            answer = subprocess.run([sys.executable, *command], check=True, capture_output=True, text=True)
             name = contender if contender == "bare loop" else f"harness {contender}, {precision}"
             peaks[name] = float(answer.stdout)
             print(f"{name}: {peaks[name]:.0f} MiB", file=sys.stderr, flush=True)
