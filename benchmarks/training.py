@@ -35,6 +35,7 @@ from harness.models.from_zoo import build
 from harness.models.recipe import Recipe
 from harness.train.augment import augment
 from harness.train.loop import Images, forward_pass, run_epoch, start
+from harness.train.team import Team
 
 BATCH_SIZE = 128
 
@@ -78,10 +79,10 @@ def by_harness(data: Dataset, device: str, precision: str) -> Callable[[], None]
     """One epoch of the trainer."""
     images = Images(torch.from_numpy(data.images).to(device), torch.from_numpy(data.labels).to(device))
     asked = recipe(precision=precision)
-    model = network(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = network(device).to(memory_format=torch.channels_last)
     training = start(model, asked)
     passes = forward_pass(model, asked, torch.device(device))
-    return lambda: void(run_epoch(training, passes, asked, images, 0, 0, lambda count: None))
+    return lambda: void(run_epoch(training, passes, asked, images, 0, 0, Team(), lambda count: None))
 
 
 def by_plain_loop(data: Dataset, device: str) -> Callable[[], None]:

@@ -141,6 +141,8 @@ def train(card: str, *, device: str, force: bool, verify: bool, as_json: bool) -
     if verify:
         return show_comparisons(verify_card(card, device=chosen), as_json)
     result = train_card(card, device=chosen, quiet=as_json, force=force)
+    if not result:
+        return 0
     if as_json:
         print_json(result)
         return 0

@@ -21,6 +21,7 @@ from harness.train.changes import restrict, set_training_mode
 from harness.train.checkpoint import Epoch, Training, restore, save
 from harness.train.objective import objective
 from harness.train.optimizer import learning_rate, make_optimizer
+from harness.train.team import Team
 
 
 class Images(NamedTuple):
@@ -48,6 +49,7 @@ def train(
     test_set: Images,
     *,
     seed: int,
+    team: Team = Team(),
     checkpoint: Path | None = None,
     after_epoch: Callable[[Epoch, nn.Module], None] = lambda epoch, network: None,
     after_step: Callable[[int], None] = lambda images: None,
@@ -63,6 +65,7 @@ def train(
         train_set: images to learn from.
         test_set: images on which every epoch is measured.
         seed: of batch order and augmentation.
+        team: the processes that train together; each calls this function.
         checkpoint: file to resume from and to write after every epoch; None keeps nothing.
         after_epoch: called with each epoch's figures and the network that would be kept if it were the last.
         after_step: called with the number of images of each step.
@@ -78,10 +81,10 @@ def train(
     model = forward_pass(network, recipe, train_set.pixels.device)
     for epoch in range(len(training.history), recipe.epochs):
         begin = time.perf_counter()
-        loss, accuracy = run_epoch(training, model, recipe, train_set, seed, epoch, after_step)
+        loss, accuracy = run_epoch(training, model, recipe, train_set, seed, epoch, team, after_step)
         figures = Epoch(epoch + 1, loss, accuracy, accuracy_of(training.result, test_set), time.perf_counter() - begin)
         training.history.append(figures)
-        if checkpoint:
+        if checkpoint and team.leads:
             save(training, checkpoint)
         after_epoch(figures, training.result)
     if training.average:
@@ -109,34 +112,42 @@ def run_epoch(
     data: Images,
     seed: int,
     epoch: int,
+    team: Team,
     after_step: Callable[[int], None],
 ) -> tuple[float, float]:
     """One pass over the data: mean loss and accuracy."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     device = data.pixels.device
-    batches = torch.randperm(len(data.labels), generator=generator).to(device).split(recipe.batch_size)
+    batches = [
+        batch
+        for batch in torch.randperm(len(data.labels), generator=generator).to(device).split(recipe.batch_size)
+        if len(batch) >= team.size
+    ]
     set_training_mode(training.network, recipe.changes)
     losses, correct = torch.zeros((), device=device), torch.zeros((), device=device)
     for number, batch in enumerate(batches):
         rate = learning_rate(epoch * len(batches) + number, recipe.epochs * len(batches), recipe)
-        images = as_float(augment(data.pixels[batch], recipe, generator))
-        samples = Samples(images, data.labels[batch], batch)
+        # Every process augments the whole batch, so that what an image looks like does not depend on their number.
+        images, share = as_float(augment(data.pixels[batch], recipe, generator)), team.share(torch.arange(len(batch)))
+        samples = Samples(images, data.labels[batch], batch).take(share.to(device))
         with torch.set_grad_enabled(training.optimizer is not None):
             loss, logits = objective(training.network, model, samples, recipe, seed=seed, epoch=epoch)
-        descend(training, loss, rate, recipe)
-        losses += loss.detach() * len(batch)
+        descend(training, loss, rate, recipe, team, len(samples) / len(batch))
+        losses += loss.detach() * len(samples)
         correct += (logits.argmax(1) == samples.classes).sum()
         after_step(len(batch))
         if number % 50 == 0 and not torch.isfinite(loss):
             raise diverged(epoch, recipe)
-    mean_loss = losses.item() / len(data.labels)
+    team.average_statistics(training.network)
+    seen = sum(len(batch) for batch in batches)
+    mean_loss = team.total(losses).item() / seen
     if not math.isfinite(mean_loss):
         raise diverged(epoch, recipe)
-    return mean_loss, correct.item() / len(data.labels)
+    return mean_loss, team.total(correct).item() / seen
 
 
-def descend(training: Training, loss: Tensor, rate: float, recipe: Recipe) -> None:
-    """One step down the loss; none where nothing learns."""
+def descend(training: Training, loss: Tensor, rate: float, recipe: Recipe, team: Team, weight: float) -> None:
+    """One step down the loss, of which this process's images have a `weight`; none where nothing learns."""
     optimizer = training.optimizer
     if optimizer is None:
         return
@@ -144,6 +155,7 @@ def descend(training: Training, loss: Tensor, rate: float, recipe: Recipe) -> No
         group["lr"] = rate
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    team.sum_gradients(training.network.parameters(), weight)
     if recipe.gradient_clip:
         nn.utils.clip_grad_norm_(training.network.parameters(), recipe.gradient_clip)
     optimizer.step()

@@ -27,6 +27,7 @@ from harness.train.checkpoint import Epoch
 from harness.train.curve import write_curve
 from harness.train.loop import Images, train
 from harness.train.result import Comparison, compare, measure, result_of
+from harness.train.team import Team, assemble
 
 
 def find_card(name: str) -> Path:
@@ -45,13 +46,17 @@ def train_card(name: str, *, device: str = "cpu", quiet: bool = False, force: bo
 
     A finished card is left alone unless `force`; an interrupted one goes on from its last epoch.
 
+    Under a launcher every process calls this; the first one writes, the others return nothing.
+
     Raises:
         HarnessError: for an unknown card, missing data or starting weights, a checkpoint that cannot be read, or a
             run that diverges.
     """
     path = find_card(name)
     card = read_card(path)
-    console = Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+    team = assemble(device)
+    device = team.device(device)
+    console = Console(stderr=True, quiet=quiet or not team.leads, highlight=False, soft_wrap=True)
     if "clean_accuracy" in card.result and weights_path(path).exists() and not force:
         accuracy = card.result["clean_accuracy"]
         console.print(f"{path.stem} is trained already (clean accuracy {accuracy:.2%}); --force trains it anew")
@@ -61,10 +66,12 @@ def train_card(name: str, *, device: str = "cpu", quiet: bool = False, force: bo
     checkpoint = checkpoint_path(path, card, data[0], classifier)
 
     def keep(epoch: Epoch, network: nn.Module) -> None:
-        if epoch.epoch in card.recipe.snapshots:
+        if epoch.epoch in card.recipe.snapshots and team.leads:
             write_weights(network, card, weights_path(path, epoch.epoch))
 
-    history = train_with_progress(classifier, card, path.stem, data, checkpoint, device, console, keep)
+    history = train_with_progress(classifier, card, path.stem, data, checkpoint, team, console, keep)
+    if not team.leads:
+        return {}
     write_weights(classifier, card, weights_path(path))
     # What is measured is what was written, rounded where the card says so.
     classifier.network.load_state_dict(read_state(weights_path(path)).tensors)
@@ -108,12 +115,12 @@ def train_with_progress(
     name: str,
     data: tuple[Dataset, Dataset],
     checkpoint: Path,
-    device: str,
+    team: Team,
     console: Console,
     keep: Callable[[Epoch, nn.Module], None],
 ) -> list[Epoch]:
     """The training loop, with a bar on terminals and a line per epoch."""
-    train_images, test_images = (on_device(part, device) for part in data)
+    train_images, test_images = (on_device(part, classifier.mean.device) for part in data)
     epochs, images = card.recipe.epochs, len(train_images.labels)
     columns = (
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
@@ -130,7 +137,7 @@ def train_with_progress(
             )
 
         return train(
-            classifier, card.recipe, train_images, test_images, seed=card.seed, checkpoint=checkpoint,
+            classifier, card.recipe, train_images, test_images, seed=card.seed, team=team, checkpoint=checkpoint,
             after_epoch=report, after_step=lambda count: progress.advance(task, count),
         )  # fmt: skip
 
@@ -164,6 +171,6 @@ def load(keys: DataKeys, where: str) -> Dataset:
         raise HarnessError(f"{where}: {error}") from None
 
 
-def on_device(data: Dataset, device: str) -> Images:
+def on_device(data: Dataset, device: torch.device) -> Images:
     """Pixels and labels as tensors on the device."""
     return Images(torch.from_numpy(data.images).to(device), torch.from_numpy(data.labels).to(device))

@@ -202,7 +202,9 @@ def test_the_average_is_the_moving_one_of_the_weights_after_every_step() -> None
     recipes = {"epochs": 2, "batch_size": 20, "learning_rate": 0.2}
     plain = network()
     plain.register_forward_pre_hook(
-        lambda module, inputs: states.append(plain.get_parameter("4.weight").detach().clone()) if plain.training else None
+        lambda module, inputs: (
+            states.append(plain.get_parameter("4.weight").detach().clone()) if plain.training else None
+        )
     )
     train(plain, recipe(**recipes), images(), images(), seed=0)
     states.append(plain.get_parameter("4.weight").detach().clone())
