@@ -20,7 +20,7 @@ from harness.train.augment import augment
 from harness.train.changes import restrict, set_training_mode
 from harness.train.checkpoint import Epoch, Training, restore, save
 from harness.train.objective import objective
-from harness.train.optimizer import learning_rate, make_optimizer
+from harness.train.optimizer import learning_rate, make_optimizer, set_rate
 from harness.train.team import Team
 
 
@@ -71,9 +71,10 @@ def train(
         after_step: called with the number of images of each step.
 
     Raises:
-        HarnessError: when the loss is not finite, the checkpoint cannot be read, or the recipe names parameters that
-            the network does not have.
+        HarnessError: when the loss is not finite, the checkpoint cannot be read, the recipe names parameters that
+            the network does not have, or an augmentation that the images do not allow.
     """
+    check_augmentation(recipe, train_set)
     network.to(memory_format=layout_of(network, train_set.pixels.device))
     training = start(network, recipe)
     if checkpoint and checkpoint.exists():
@@ -90,6 +91,15 @@ def train(
     if training.average:
         network.load_state_dict(training.average.module.state_dict())
     return training.history
+
+
+def check_augmentation(recipe: Recipe, data: Images) -> None:
+    """Raise HarnessError when the images do not allow what the recipe asks for."""
+    _, channels, height, width = data.pixels.shape
+    if recipe.crop >= min(height, width):
+        raise HarnessError(f"recipe.crop: images of {height}x{width} pixels cannot be padded by {recipe.crop}")
+    if recipe.autoaugment and (data.pixels.dtype != torch.uint8 or channels != 3):
+        raise HarnessError("recipe.autoaugment works on colour images of bytes; these are others")
 
 
 def forward_pass(network: nn.Module, recipe: Recipe, device: torch.device) -> Callable[[Tensor], Tensor]:
@@ -151,8 +161,7 @@ def descend(training: Training, loss: Tensor, rate: float, recipe: Recipe, team:
     optimizer = training.optimizer
     if optimizer is None:
         return
-    for group in optimizer.param_groups:
-        group["lr"] = rate
+    set_rate(optimizer, rate)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     team.sum_gradients(training.network.parameters(), weight)

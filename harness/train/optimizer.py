@@ -10,26 +10,33 @@ from torch import nn
 
 from harness.models.recipe import Recipe
 
+SCALAR_RATE = 0.1
+"""Share of the learning rate for parameters of one number: the shifts and scales of Fixup (Zhang et al. 2019)."""
+
 
 def make_optimizer(parameters: Sequence[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer | None:
     """The recipe's optimizer with a rate of zero, which the schedule sets; None where nothing learns."""
     if not parameters:
         return None
-    vectors = [parameter for parameter in parameters if parameter.ndim <= 1 and recipe.decay == "matrices"]
-    spared = {id(parameter) for parameter in vectors}
-    decaying = [parameter for parameter in parameters if id(parameter) not in spared]
-    groups = [
-        {"params": group, "weight_decay": decay}
-        for group, decay in ((decaying, recipe.weight_decay), (vectors, 0.0))
-        if group
-    ]
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in parameters:
+        decay = recipe.weight_decay if parameter.ndim > 1 or recipe.decay == "all" else 0.0
+        factor = SCALAR_RATE if parameter.numel() == 1 else 1.0
+        groups.setdefault((decay, factor), []).append(parameter)
+    options = [{"params": group, "weight_decay": decay, "factor": factor} for (decay, factor), group in groups.items()]
     match recipe.optimizer:
         case "sgd":
-            return torch.optim.SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
+            return torch.optim.SGD(options, lr=0.0, momentum=recipe.momentum, nesterov=recipe.momentum > 0)
         case "adam":
-            return torch.optim.Adam(groups, lr=0.0)
+            return torch.optim.Adam(options, lr=0.0)
         case "adagrad":
-            return torch.optim.Adagrad(groups, lr=0.0)
+            return torch.optim.Adagrad(options, lr=0.0)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Let the next step have a learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["factor"]
 
 
 def learning_rate(step: int, steps: int, recipe: Recipe) -> float:

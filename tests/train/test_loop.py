@@ -269,3 +269,32 @@ def test_autoaugment_draws_from_the_given_generator_alone() -> None:
     assert not torch.equal(first, other)
     assert first.shape == pixels.shape
     assert first.dtype == torch.uint8
+
+
+def test_parameters_of_one_number_learn_at_a_tenth_of_the_rate() -> None:
+    class Scaled(nn.Module):
+        """Logits with one number in front and a vector behind."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(1))
+            self.shift = nn.Parameter(torch.zeros(3))
+
+        def forward(self, pixels: Tensor) -> Tensor:
+            return self.scale * pixels.flatten(1)[:, :3] + self.shift
+
+    net, data = Scaled(), images()
+    loss = nn.functional.cross_entropy(net(data.pixels.float() / 255), data.labels)
+    scale, shift = torch.autograd.grad(loss, [net.scale, net.shift])
+    train(net, recipe(epochs=1, learning_rate=0.5), data, data, seed=0)
+    torch.testing.assert_close(net.scale.detach(), 1 - 0.05 * scale)
+    torch.testing.assert_close(net.shift.detach(), -0.5 * shift)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [({"crop": 6}, "6x6 pixels cannot be padded by 6"), ({"autoaugment": True}, "works on colour images of bytes")],
+)
+def test_an_augmentation_that_the_images_do_not_allow_is_refused(keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(HarnessError, match=message):
+        train(network(), recipe(**keys), images(), images(), seed=0)
