@@ -14,12 +14,19 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.core.errors import HarnessError, Problems, did_you_mean, in_one_line
+from harness.core.extension import extended, merge_tables
 from harness.core.validation import explain
 
 C = TypeVar("C", bound=BaseModel)
 
 RESULT_TABLE = re.compile(r"^(?:# Written by `harness \w+`; not meant to be edited\.\n)?\[result\]", re.MULTILINE)
 """Where the table begins, whether or not the comment above it was kept."""
+
+OWN = ("summary", "result")
+"""Keys that no card inherits."""
+
+WHOLE = ("train_data", "test_data", "source")
+"""Tables whose keys belong to their id: they are inherited or replaced, not merged."""
 
 
 def card_directories(folder: str, variable: str) -> list[Path]:
@@ -31,10 +38,12 @@ def card_directories(folder: str, variable: str) -> list[Path]:
 
 
 def cards_in(directories: Iterable[Path]) -> dict[str, Path]:
-    """Every card's name and file; earlier directories win."""
+    """Every card's name and file, in the directories and in their folders; earlier directories win."""
     cards: dict[str, Path] = {}
     for directory in directories:
-        for file in sorted(directory.glob("*.toml")):
+        for file in sorted(
+            [*directory.glob("*.toml"), *directory.glob("*/*.toml")], key=lambda file: (file.stem, file)
+        ):
             cards.setdefault(file.stem, file)
     return cards
 
@@ -51,15 +60,25 @@ def find_card(name: str, cards: Mapping[str, Path], what: str) -> Path:
 
 
 def read_card(path: Path, model: type[C]) -> C:
-    """Read and validate a card. Raises HarnessError naming file and key."""
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise HarnessError(f"{path} cannot be read as TOML: {in_one_line(error)}") from None
+    """Read and validate a card and what it extends. Raises HarnessError naming file and key."""
+    raw = extended(path, "card", _tables, _over)
     try:
         return model.model_validate(raw)
     except ValidationError as error:
         raise Problems(str(path), explain(error, model, raw), "the card cannot be used") from None
+
+
+def _tables(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise HarnessError(f"{path} cannot be read as TOML: {in_one_line(error)}") from None
+
+
+def _over(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """A card over the one that it extends. What a card is called and what came out are its own."""
+    inherited = {key: value for key, value in base.items() if key not in OWN and not (key in WHOLE and key in change)}
+    return merge_tables(inherited, change)
 
 
 def write_result(path: Path, result: Mapping[str, Any], command: str) -> None:

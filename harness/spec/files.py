@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.core.errors import HarnessError, did_you_mean
+from harness.core.extension import extended, merge_tables
 from harness.spec.suite import SINGULAR
 
 
@@ -45,19 +46,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         HarnessError: for a file that cannot be read or is not TOML, or an `extend` that leads nowhere or in a ring.
     """
-    merged, chain = _read(path), [path]
-    while (base := merged.pop("extend", None)) is not None:
-        if not isinstance(base, str):
-            raise HarnessError(f'{chain[-1]}: extend: write the path of one suite file, such as "base.toml"')
-        base_path = chain[-1].parent / base
-        if not base_path.is_file():
-            raise HarnessError(f'{chain[-1]}: extend = "{base}": there is no file {base_path}')
-        if any(base_path.samefile(file) for file in chain):
-            ring = " -> ".join(str(file) for file in [*chain, base_path])
-            raise HarnessError(f"a suite cannot extend itself: {ring}")
-        chain.append(base_path)
-        merged = _merge(_read(base_path), merged)
-    return merged
+    return extended(path, "suite", _read, _merge)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -76,8 +65,4 @@ def _merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
     """`change` over `base`; `[dataset]` and `[[datasets]]` are one thing, and so are `[threat]` and `[[threats]]`."""
     other_form = {**SINGULAR, **{many: one for one, many in SINGULAR.items()}}
     replaced = {other_form[key] for key in change if key in other_form}
-    merged = {key: value for key, value in base.items() if key not in replaced}
-    for key, value in change.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
+    return merge_tables({key: value for key, value in base.items() if key not in replaced}, change)

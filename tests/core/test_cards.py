@@ -31,6 +31,29 @@ def test_where_the_variable_says_comes_before_the_working_directory(
     assert cards_in(directories) == {"both": directories[0] / "both.toml", "alone": directories[1] / "alone.toml"}
 
 
+def test_cards_in_folders_are_found_too(tmp_path: Path) -> None:
+    (tmp_path / "family" / "deeper").mkdir(parents=True)
+    for file in ("b", "family/a", "family/b", "family/deeper/c"):
+        (tmp_path / f"{file}.toml").touch()
+    assert cards_in([tmp_path]) == {"a": tmp_path / "family" / "a.toml", "b": tmp_path / "b.toml"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('extend = "missing.toml"', 'extend = "missing.toml": there is no file'),
+        ('extend = "tiny.toml"', "a card cannot extend itself: .*tiny.toml -> .*tiny.toml"),
+        ("extend = 1", 'write the path of one card file, such as "base.toml"'),
+        ('extend = "broken.toml"', "broken.toml cannot be read as TOML"),
+    ],
+)
+def test_a_card_that_extends_no_card_is_an_error(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(text)
+    (tmp_path / "broken.toml").write_text("summary = ")
+    with pytest.raises(HarnessError, match=message):
+        read_card(tmp_path / "tiny.toml", Tiny)
+
+
 def test_a_card_is_found_by_name_and_by_file(workplace: Path) -> None:
     file = workplace / "tiny.toml"
     file.touch()
