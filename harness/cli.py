@@ -112,9 +112,14 @@ def extract(**options: Any) -> None:
 
 @cli.command("list")
 @click.argument("kind", type=click.Choice(["models", "attacks", "datasets", "features", "suites", "sources"]))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.argument("pattern", required=False)
+@click.option("--twins", is_flag=True, help="Models of torchvision and timm that exist with BatchNorm and without.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with everything that is known.")
 def list_(**options: Any) -> None:
-    """List what exists: models of the zoo, attacks, data sets, feature sets, shipped suites, model sources."""
+    """List what exists: models of the zoo, attacks, data sets, feature sets, shipped suites, model sources.
+
+    PATTERN picks names, such as 'cifar10-*'; without * or ? it is a part of the name.
+    """
     from harness import commands
 
     commands.list_(**options)

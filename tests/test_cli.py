@@ -313,6 +313,40 @@ def test_everything_that_exists_is_listed_with_a_summary(kind: str, call: Harnes
     assert [line.split()[0] for line in lines[1:]] == KINDS[kind]()
 
 
+@pytest.mark.parametrize("pattern", ["digits-vgg6-*", "zoo:digits-vgg6-*", "vgg6-[bgn]"])
+def test_a_pattern_picks_names_with_or_without_their_source(pattern: str, call: Harness) -> None:
+    names = [row["name"] for row in json.loads(call("list", "models", pattern, "--json").output)]
+    expected = [] if pattern.startswith("vgg") else ["zoo:digits-vgg6-bn", "zoo:digits-vgg6-gn", "zoo:digits-vgg6-none"]
+    assert names == expected
+
+
+def test_a_pattern_without_wildcards_is_a_part_of_the_name(call: Harness) -> None:
+    names = [row["name"] for row in json.loads(call("list", "attacks", "di-ti", "--json").output)]
+    assert names == [name for name in ATTACKS.names() if "di-ti" in name]
+    assert call("list", "attacks", "no such thing").output == 'no attacks named "no such thing"\n'
+
+
+def test_twins_are_listed_with_their_census_and_the_ids_of_their_weights(
+    call: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("harness.models.twins.architectures", lambda: ["torchvision:vgg11", "torchvision:vgg11_bn"])
+    rows = json.loads(call("list", "models", "--twins", "--json").output)
+    assert [(row["name"], row["norm"], row["weights"]) for row in rows] == [
+        ("torchvision:vgg11", "none", ["torchvision:vgg11@IMAGENET1K_V1"]),
+        ("torchvision:vgg11_bn", "bn", ["torchvision:vgg11_bn@IMAGENET1K_V1"]),
+    ]
+    assert rows[1]["layers"] == {"bn": 8}
+    printed = call("list", "models", "vgg11_bn", "--twins").output.splitlines()
+    assert printed[0].split() == ["name", "twins", "norm", "parameters", "weights"]
+    assert [line.split()[0] for line in printed[1:]] == ["torchvision:vgg11_bn"]
+
+
+def test_only_models_have_twins(call: Harness) -> None:
+    printed = call("list", "attacks", "--twins")
+    assert printed.code == 2
+    assert "harness list models --twins" in printed.errors
+
+
 def test_a_broken_file_does_not_hide_the_others(
     workplace: Path, call: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fnmatch import fnmatchcase
 from typing import Any
 
+from harness.commands import twins as twin_networks
+from harness.commands import zoo
 from harness.commands.console import print_json, print_rows, stdout
 from harness.core.errors import HarnessError, in_one_line
 from harness.core.registry import first_line, parameters_of
@@ -12,40 +15,32 @@ from harness.core.registry import first_line, parameters_of
 Row = dict[str, Any]
 
 
-def list_(kind: str, *, as_json: bool) -> None:
-    """Print what exists of one kind."""
-    rows = KINDS[kind]()
+def list_(kind: str, pattern: str | None = None, *, twins: bool = False, as_json: bool) -> None:
+    """Print what exists of one kind, all or those whose names match; or twins, networks with and without BatchNorm.
+
+    Raises:
+        HarnessError: for twins of something else than models.
+    """
+    if twins and kind != "models":
+        raise HarnessError(f"--twins are networks: harness list models --twins, not harness list {kind}")
+    rows = [row for row in (twin_networks.twins() if twins else KINDS[kind]()) if matches(row["name"], pattern)]
     if as_json:
         print_json(rows)
-    elif rows:
-        print_rows(rows)
+    elif not rows:
+        stdout().print(f"no {kind}" if pattern is None else f'no {kind} named "{pattern}"')
+    elif twins:
+        print_rows([twin_networks.printed(row) for row in rows])
+    elif kind == "models":
+        print_rows([zoo.printed(row) for row in rows], folding=zoo.FOLDING, expendable=zoo.EXPENDABLE)
     else:
-        stdout().print(f"no {kind}")
+        print_rows(rows)
 
 
-def models() -> list[Row]:
-    """Every zoo model with what its card says."""
-    from harness.models.card import zoo_cards
-
-    return [{"name": f"zoo:{name}", **model(path)} for name, path in zoo_cards().items()]
-
-
-def model(path: Any) -> Row:
-    """What a card says; a card that cannot be read says why."""
-    from harness.models.card import read_card, weights_path
-
-    weights = "yes" if weights_path(path).exists() else "no"
-    try:
-        card = read_card(path)
-    except HarnessError as error:
-        return {"norm": "-", "clean accuracy": "-", "weights": weights, "summary": in_one_line(error)}
-    accuracy = card.result.get("clean_accuracy")
-    return {
-        "norm": card.architecture.norm,
-        "clean accuracy": "-" if accuracy is None else f"{accuracy:.2%}",
-        "weights": weights,
-        "summary": card.summary,
-    }
+def matches(name: str, pattern: str | None) -> bool:
+    """Whether a name, with or without its source, fits a pattern such as "cifar10-*"; without * or ? a part of it."""
+    if pattern is None or not any(wildcard in pattern for wildcard in "*?["):
+        return (pattern or "") in name
+    return any(fnmatchcase(known, pattern) for known in (name, name.partition(":")[2]))
 
 
 def attacks() -> list[Row]:
@@ -127,6 +122,6 @@ def title(path: Any) -> str:
 
 
 KINDS: dict[str, Callable[[], list[Row]]] = {
-    "models": models, "attacks": attacks, "datasets": datasets, "features": features, "suites": suites,
+    "models": zoo.models, "attacks": attacks, "datasets": datasets, "features": features, "suites": suites,
     "sources": sources,
 }  # fmt: skip

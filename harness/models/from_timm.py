@@ -94,6 +94,12 @@ def untrained(architecture: str, arguments: Mapping[str, Any], where: str) -> nn
     return construct(_creator(architecture, pretrained=False), arguments, where)
 
 
+def trained_ids(architecture: str) -> list[str]:
+    """Ids of the weights that timm has of an architecture, its own choice first."""
+    configs = library("timm.models").get_arch_pretrained_cfgs(architecture)
+    return [f"timm:{name}" for name, config in configs.items() if config.has_weights]
+
+
 def _creator(model: str, **settled: Any) -> Factory:
     # timm drops keywords that are None; naming them all keeps them out of the lists of what may be given.
     return partial(library("timm").create_model, model, **{**dict.fromkeys(RESERVED), **settled})

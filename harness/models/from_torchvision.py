@@ -85,6 +85,12 @@ def untrained(architecture: str, arguments: Mapping[str, Any], where: str) -> nn
     return construct(factory, {**UNTRAINED_ARGUMENTS.get(architecture, {}), **arguments}, where)
 
 
+def trained_ids(architecture: str) -> list[str]:
+    """Ids of the weights that torchvision has of an architecture; some are of features alone, without a classifier."""
+    enum = library("torchvision.models").get_model_weights(_builder(architecture))
+    return [f"torchvision:{architecture}@{member.name}" for member in enum if member.meta["categories"]]
+
+
 def _refuse_reserved(where: str, arguments: Mapping[str, Any]) -> None:
     reserved = [key for key in RESERVED if key in arguments]
     if reserved:
