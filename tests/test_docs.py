@@ -1,7 +1,10 @@
+import re
 from pathlib import Path
 
 import pytest
 
+from harness.models.card import Architecture, Card, Threat
+from harness.models.recipe import AdversarialTraining, Changes, GradientSimilarity, Recipe
 from harness.spec import Suite
 from harness.spec.parts import AttackSpec, DatasetSpec, ModelSpec, ThreatSpec, TransferSpec, WhiteboxSpec
 from harness.spec.tables import TableSpec
@@ -18,6 +21,25 @@ def test_every_key_of_a_suite_file_is_documented(table: type[Suite]) -> None:
     text = (ROOT / "docs" / "suites.md").read_text(encoding="utf-8")
     undocumented = [key for key in table.model_fields if f"`{key}`" not in text and f"[{key}]" not in text]
     assert undocumented == []
+
+
+@pytest.mark.parametrize(
+    "table",
+    [Card, Architecture, Threat, Recipe, AdversarialTraining, GradientSimilarity, Changes],
+    ids=lambda table: table.__name__,
+)
+def test_every_key_of_a_card_is_documented(table: type[Card]) -> None:
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    undocumented = [key for key in table.model_fields if f"`{key}`" not in text and f"{key}]`" not in text]
+    assert undocumented == []
+
+
+@pytest.mark.parametrize("folder", ["awais2020", "benz2021", "walter2022"])
+def test_the_cards_that_training_md_names_exist(folder: str) -> None:
+    text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    trained = re.findall(rf"harness train ({folder}-[\w-]+)", text)
+    assert trained
+    assert all((ROOT / "model_zoo" / folder / f"{name}.toml").is_file() for name in trained)
 
 
 def test_the_readme_sets_up_in_two_commands() -> None:

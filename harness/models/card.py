@@ -1,7 +1,7 @@
 """Model cards: what a zoo model is, how it was trained, and what came out.
 
-A card is a TOML file `<name>.toml`; its weights lie beside it in `<name>.safetensors`. Everything above the table
-`[result]` is written by people and kept as it is; `[result]` is written by training.
+A card is a TOML file `<name>.toml`, which may extend another one; its weights lie beside it in `<name>.safetensors`.
+Everything above the table `[result]` is written by people and kept as it is; `[result]` is written by training.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def zoo_cards() -> dict[str, Path]:
 
 
 def read_card(path: Path) -> Card:
-    """Read and validate a card. Raises HarnessError naming file and key."""
+    """Read and validate a card with what it extends. Raises HarnessError naming file and key."""
     return cards.read_card(path, Card)
 
 

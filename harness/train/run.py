@@ -15,7 +15,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from safetensors.torch import save_file
 from torch import nn
 
-from harness.core.errors import HarnessError, did_you_mean
+from harness.core import cards
+from harness.core.errors import HarnessError
 from harness.data import Dataset
 from harness.data.load import load_dataset
 from harness.models import load_model
@@ -31,14 +32,8 @@ from harness.train.team import Team, assemble
 
 
 def find_card(name: str) -> Path:
-    """A card by file or by zoo name. Raises HarnessError for an unknown one."""
-    path = Path(name)
-    if path.suffix == ".toml" and path.is_file():
-        return path
-    cards = zoo_cards()
-    if path.stem not in cards:
-        raise HarnessError(f'there is no model card "{name}".\n     {did_you_mean(path.stem, cards)}')
-    return cards[path.stem]
+    """A card by file, or by zoo name with or without "zoo:". Raises HarnessError for an unknown one."""
+    return cards.find_card(name.removeprefix("zoo:"), zoo_cards(), "model card")
 
 
 def train_card(name: str, *, device: str = "cpu", quiet: bool = False, force: bool = False) -> dict[str, Any]:

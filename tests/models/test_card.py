@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+from harness.core.cards import cards_in
 from harness.core.errors import HarnessError
 from harness.data.digits import digits
+from harness.data.feature_card import feature_cards
+from harness.data.load import resolve_arguments
 from harness.models import load_model
 from harness.models.card import file_sha256, read_card, weights_path, write_result, zoo_cards
+from harness.models.networks import NETWORKS
+from harness.train.changes import parameters_of
 
+WALTER = [
+    "normal", "normal-bn-only", "normal-bn-only-log-conv1", "adv", "adv-bn-only", "adv-bn-only-log-conv1",
+    "bn-stats-no-reset", "bn-stats-reset", "bn-only-params", "bn-params", "bn-params-log-conv1",
+]  # fmt: skip
 SHIPPED = Path(__file__).resolve().parents[2] / "model_zoo"
-NAMES = sorted(path.stem for path in SHIPPED.glob("*.toml"))
+CARDS = cards_in([SHIPPED])
+NAMES = sorted(CARDS)
 
 CARD = """\
 # above
@@ -95,6 +108,28 @@ def test_a_card_that_cannot_be_read_is_named(content: bytes | None, card: Path) 
         read_card(card)
 
 
+def test_a_card_extends_another_key_by_key_and_replaces_its_data(card: Path) -> None:
+    write_result(card, {"sha256": "ab", "clean_accuracy": 0.5})
+    child = card.with_name("child.toml")
+    child.write_text(
+        'extend = "small.toml"\nsummary = "c"\nseed = 3\n[architecture]\nnorm = "gn"\n[recipe]\nepochs = 2\n'
+        '[train_data]\nid = "features"\nname = "some"\n'
+    )
+    read = read_card(child)
+    assert (read.architecture.network, read.architecture.norm, read.seed) == ("vgg6", "gn", 3)
+    assert (read.recipe.epochs, read.recipe.learning_rate) == (2, 0.1)
+    assert (read.train_data.id, read.train_data.arguments) == ("features", {"name": "some"})
+    assert read.test_data.id == "digits"
+    assert (read.summary, read.result) == ("c", {})
+
+
+def test_a_card_does_not_inherit_what_the_other_one_is_called(card: Path) -> None:
+    child = card.with_name("child.toml")
+    child.write_text('extend = "small.toml"')
+    with pytest.raises(HarnessError, match="summary: this key is required"):
+        read_card(child)
+
+
 def test_a_zoo_that_is_named_comes_before_the_shipped_one(card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_ZOO", str(card.parent))
     card.rename(card.with_name("digits-vgg6-bn.toml"))
@@ -111,7 +146,7 @@ def test_models_are_shipped() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_shipped_card_has_the_weights_that_it_speaks_of(name: str) -> None:
-    card, path = read_card(SHIPPED / f"{name}.toml"), SHIPPED / f"{name}.toml"
+    card, path = read_card(CARDS[name]), CARDS[name]
     weights: dict[int | None, str | None] = {None: card.result.get("sha256")}
     weights.update(zip(card.recipe.snapshots, card.result.get("snapshot_sha256", []), strict=False))
     if not card.result:
@@ -121,9 +156,67 @@ def test_a_shipped_card_has_the_weights_that_it_speaks_of(name: str) -> None:
     assert card.result["epochs"] == card.recipe.epochs
 
 
+@cache
+def on_meta(**architecture: Any) -> nn.Module:
+    """A network without memory for its weights."""
+    with torch.device("meta"):
+        return NETWORKS.get(architecture.pop("network"))(**architecture)
+
+
+def test_no_two_shipped_cards_have_one_name_or_train_one_network() -> None:
+    assert len(list(SHIPPED.rglob("*.toml"))) == len(CARDS)
+    asked = [read_card(path).model_dump_json(exclude={"summary", "result"}) for path in CARDS.values()]
+    assert len(set(asked)) == len(asked)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shipped_card_can_be_trained_as_far_as_one_can_tell_without_training(name: str) -> None:
+    card = read_card(CARDS[name])
+    shape = card.architecture
+    network = on_meta(**shape.model_dump(exclude_none=True))
+    assert all(parameters_of(network, part) for part in card.recipe.changes.parameters)
+    assert {len(card.mean), len(card.std)} <= {1, shape.channels}
+    for keys in (card.train_data, card.test_data):
+        resolve_arguments(keys.id, keys.arguments)
+        assert keys.id != "features" or keys.arguments["name"] in feature_cards()
+    if card.start:
+        assert read_card(CARDS[card.start.removeprefix("zoo:")]).architecture == shape
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("-fast")])
+def test_weights_of_a_fast_card_are_small_enough_to_be_shipped(name: str) -> None:
+    card = read_card(CARDS[name])
+    network = on_meta(**card.architecture.model_dump(exclude_none=True))
+    numbers = sum(tensor.numel() for tensor in network.state_dict().values())
+    assert numbers * {"float32": 4, "float16": 2}[card.weights] <= 3e6
+
+
+def test_the_configurations_of_walter2022_change_what_its_table_1_says() -> None:
+    def changes(name: str) -> tuple[Any, ...]:
+        card = read_card(CARDS[f"walter2022-{name}"])
+        recipe = card.recipe
+        attacked = recipe.adversarial is not None
+        return card.start, attacked, recipe.autoaugment, recipe.changes.parameters, recipe.changes.statistics
+
+    some, all_, normal = ("norm", "logits", "conv1"), ("all",), "zoo:walter2022-normal"
+    assert {name: changes(name) for name in WALTER} == {
+        "normal": (None, False, True, all_, "update"),
+        "normal-bn-only": (None, False, True, ("norm",), "update"),
+        "normal-bn-only-log-conv1": (None, False, True, some, "update"),
+        "adv": (None, True, False, all_, "update"),
+        "adv-bn-only": (None, True, False, ("norm",), "update"),
+        "adv-bn-only-log-conv1": (None, True, False, some, "update"),
+        "bn-stats-no-reset": (normal, True, False, (), "update"),
+        "bn-stats-reset": (normal, True, False, (), "reset"),
+        "bn-only-params": (normal, True, False, ("norm",), "frozen"),
+        "bn-params": (normal, True, False, ("norm",), "update"),
+        "bn-params-log-conv1": (normal, True, False, some, "update"),
+    }
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("digits-")])
 def test_a_shipped_model_of_digits_is_as_accurate_as_its_card_says(name: str) -> None:
-    card, model = read_card(SHIPPED / f"{name}.toml"), load_model(f"zoo:{name}")
+    card, model = read_card(CARDS[name]), load_model(f"zoo:{name}")
     source = digits("test")
     pixels = torch.from_numpy(source.read(torch.arange(len(source.labels)).numpy()))
     with torch.no_grad():

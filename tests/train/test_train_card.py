@@ -19,6 +19,7 @@ from harness.cli import main
 from harness.core.errors import HarnessError
 from harness.data.digits import digits
 from harness.models.card import file_sha256, read_card
+from harness.train.run import find_card
 
 CARD = """\
 # Why this card exists.
@@ -72,6 +73,11 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Train:
         return 0
 
     return command
+
+
+def test_a_card_is_found_by_file_by_name_and_by_id(card: Path) -> None:
+    card = card.rename(card.with_name("rate-0.5.toml"))
+    assert {find_card(name) for name in ("rate-0.5", "zoo:rate-0.5", str(card))} == {card}
 
 
 def test_training_writes_weights_and_a_result_and_keeps_what_people_wrote(
