@@ -1,8 +1,13 @@
-"""A job: craft once, verify, judge on many."""
+"""A job: craft once, verify, judge on many.
+
+Where predictions of the surrogate or of a target depend on the batch, batches are part of the question: consecutive
+samples of the data set, the last batch smaller where they do not come out even. Each is crafted and judged as a whole.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,10 +18,11 @@ from torch import Tensor, nn
 
 from harness.attacks import Crafted, Samples, Setting, as_float
 from harness.attacks.resolve import ResolvedAttack
+from harness.attacks.whole_batches import asked_whole
 from harness.core.errors import HarnessError
 from harness.core.precision import PassPrecision, Precision, stages
 from harness.core.threat import ThreatModel
-from harness.judging import NO_MEMBER, Arena, Batch, join, judge, reached, verify, wanted_classes
+from harness.judging import NO_MEMBER, Arena, Batch, join, judge, reached, verify, wanted_classes, whole_batches
 from harness.models.classifier import Classifier, undisturbed
 from harness.models.prepare import prepare
 
@@ -34,7 +40,7 @@ class CraftJob:
     classes: int
     """Number of classes of the surrogate."""
     whitebox: bool
-    """The one target is the surrogate itself: samples may stop at the first success."""
+    """The one target is the surrogate itself: samples may stop at the first success, unless batches are whole."""
     precision: Precision = "float32"
     """In which precision images are crafted."""
 
@@ -61,13 +67,15 @@ class CraftJob:
         wanted = wanted_classes(arena, self.threat, self.classes, self.seed)
         todo = torch.from_numpy(~finished).to(arena.device)
         decided = torch.zeros_like(todo)
-        if self.whitebox:
+        if whole := any(model.batch_dependent for model in (surrogate, *targets.values())):
+            todo = whole_batches(todo, arena.batch_size)
+        elif self.whitebox:
             (prediction,) = (torch.tensor(clean[id], device=arena.device) for id in targets)
             decided = reached(prediction, wanted, self.threat)
         passes = torch.zeros_like(wanted)
         *screens, last = stages(self.precision)
         for precision in (*screens, last):
-            for batch in self._batches(surrogate, arena, wanted, todo, decided, precision):
+            for batch in self._batches(surrogate, arena, wanted, todo, decided, precision, whole):
                 passes[batch.rows] += batch.passes
                 batch = batch._replace(passes=passes[batch.rows])
                 distances = verify(batch, arena, self.threat, self.attack.name)
@@ -91,8 +99,12 @@ class CraftJob:
         todo: Tensor,
         decided: Tensor,
         precision: PassPrecision,
+        whole: bool,
     ) -> Iterator[Batch]:
-        """Batches of about the arena's batch size: first the samples that need no attack, then crafted ones."""
+        """Batches of about the arena's batch size: first the samples that need no attack, then crafted ones.
+
+        With `whole`, batches are those of `whole_batches`.
+        """
         if (decided & todo).any():
             for rows in (decided & todo).nonzero()[:, 0].split(arena.batch_size):
                 none = torch.zeros_like(rows)
@@ -101,46 +113,50 @@ class CraftJob:
             return
         fast = prepare(surrogate, as_float(arena.images[:PROBE_IMAGES]), precision)
         everything = Samples(arena.images, arena.labels, arena.indices)
-        setting = Setting(self.threat, self.seed, arena.batch_size, self.whitebox, fast.slack, pool=everything)
+        may_stop = self.whitebox and not whole
+        setting = Setting(self.threat, self.seed, arena.batch_size, may_stop, fast.slack, pool=everything)
         with undisturbed(surrogate):
             waiting: list[Batch] = []
-            for batch in self._craft(fast.model, arena, wanted, todo, decided, setting):
-                waiting.append(batch)
-                if sum(len(part.rows) for part in waiting) >= arena.batch_size:
-                    yield join(waiting)
-                    waiting = []
+            for rows in self._groups(todo, decided, arena.batch_size, whole):
+                together = asked_whole(fast.model, len(rows), self.attack.name)
+                with together if surrogate.batch_dependent else nullcontext():
+                    for batch in self._craft(fast.model, arena, rows, wanted, todo, setting):
+                        waiting.append(batch)
+                        if sum(len(part.rows) for part in waiting) >= arena.batch_size:
+                            yield join(waiting)
+                            waiting = []
             if waiting:
                 yield join(waiting)
 
-    def _craft(
-        self, model: nn.Module, arena: Arena, wanted: Tensor, todo: Tensor, decided: Tensor, setting: Setting
-    ) -> Iterator[Batch]:
-        """Run the attack on the undecided samples that are to do.
+    def _groups(self, todo: Tensor, decided: Tensor, batch_size: int, whole: bool) -> list[Tensor]:
+        """Rows of the samples that the attack is given together.
 
         Where results depend on the batch, its composition may not depend on what was finished before: batches are
         cut from all undecided samples, and one with a missing sample runs whole.
         """
-        attack = self.attack.attack
         undecided = (~decided).nonzero()[:, 0]
-        if attack.batch_dependent:
-            groups = [rows for rows in undecided.split(setting.batch_size) if todo[rows].any()]
-        else:
-            groups = [undecided[todo[undecided]]]
-        for rows in groups:
-            samples = Samples(arena.images[rows], wanted[rows], arena.indices[rows])
-            owed = torch.ones_like(rows, dtype=torch.bool)
-            for crafted in attack.craft(model, samples, setting):
-                self._check_crafted(crafted, samples, owed)
-                owed[crafted.rows] = False
-                member = torch.full_like(crafted.rows, NO_MEMBER) if crafted.member is None else crafted.member
-                batch = Batch(rows[crafted.rows], *crafted[1:4], member)
-                missing = todo[batch.rows]
-                if missing.any():
-                    yield batch.take(missing)
-            if owed.any():
-                raise HarnessError(
-                    f'attack "{self.attack.name}" returned no image for {int(owed.sum())} of {len(rows)} samples'
-                )
+        if whole or self.attack.attack.batch_dependent:
+            return [rows for rows in undecided.split(batch_size) if todo[rows].any()]
+        return [undecided[todo[undecided]]]
+
+    def _craft(
+        self, model: nn.Module, arena: Arena, rows: Tensor, wanted: Tensor, todo: Tensor, setting: Setting
+    ) -> Iterator[Batch]:
+        """Run the attack on some samples; those that are not to do only take part."""
+        samples = Samples(arena.images[rows], wanted[rows], arena.indices[rows])
+        owed = torch.ones_like(rows, dtype=torch.bool)
+        for crafted in self.attack.attack.craft(model, samples, setting):
+            self._check_crafted(crafted, samples, owed)
+            owed[crafted.rows] = False
+            member = torch.full_like(crafted.rows, NO_MEMBER) if crafted.member is None else crafted.member
+            batch = Batch(rows[crafted.rows], *crafted[1:4], member)
+            missing = todo[batch.rows]
+            if missing.any():
+                yield batch.take(missing)
+        if owed.any():
+            raise HarnessError(
+                f'attack "{self.attack.name}" returned no image for {int(owed.sum())} of {len(rows)} samples'
+            )
 
     def _check_crafted(self, crafted: Crafted, samples: Samples, owed: Tensor) -> None:
         """Raise HarnessError when an attack returns images of another shape, or a sample twice."""

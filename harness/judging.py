@@ -109,6 +109,11 @@ class Batch(NamedTuple):
         return Batch(*(part[chosen] for part in self))
 
 
+def whole_batches(chosen: Tensor, batch_size: int) -> Tensor:
+    """(N,) all samples of every batch of consecutive ones that has a chosen one; the last batch may be smaller."""
+    return torch.cat([part.any().expand(len(part)) for part in chosen.split(batch_size)])
+
+
 def verify(batch: Batch, arena: Arena, threat: ThreatModel, attack: str) -> dict[str, Tensor]:
     """(B,) distances, by norm, of images that keep to the threat model. `attack` is a name for messages.
 
@@ -169,5 +174,6 @@ def judge(
 
 
 def join(batches: list[Batch]) -> Batch:
-    """One batch of several."""
-    return Batch(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+    """One batch of several, in the order of the arena."""
+    joined = Batch(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+    return joined.take(joined.rows.argsort())

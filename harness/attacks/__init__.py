@@ -5,7 +5,8 @@ image against the threat model and asks the model itself (`harness.judging`).
 
 To add one, register a callable in a new module of this package that returns an `Attack`. Its keyword parameters are
 the TOML keys; their annotations are checked by pydantic before anything runs. `PRESETS` names other defaults for
-the same parameters where papers and libraries disagree.
+the same parameters where papers and libraries disagree. `harness.attacks.whole_batches` says which attacks run on
+models whose predictions depend on the batch.
 """
 
 from __future__ import annotations

@@ -35,6 +35,8 @@ class APGD:
     version: str = "1"
     batch_dependent: bool = False
     members: tuple[str, ...] = ()
+    whole_batches: bool = True
+    """See `harness.attacks.whole_batches`."""
 
     @property
     def runs(self) -> int:

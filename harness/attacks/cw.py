@@ -133,6 +133,11 @@ class CarliniWagner:
     runs: int = 1
     """See `Stepper`."""
 
+    @property
+    def whole_batches(self) -> bool:
+        """See `harness.attacks.whole_batches`: unless samples end their trials at different times."""
+        return not self.abort_early
+
     def cost(self) -> int:
         """See `Attack`: trials times steps."""
         return self.binary_search_steps * self.steps

@@ -32,6 +32,11 @@ OTHER_NORMS = frozenset({
 })  # fmt: skip
 """Attacks in norms that no threat model here has, or no attacks on one model's images at all."""
 
+IN_PARTS = frozenset({
+    "APGD", "APGDT", "AutoAttack", "DeepFool", "FAB", "PGDRS", "PGDRSL2", "SPSA", "Square"
+})  # fmt: skip
+"""Attacks that ask about some samples of a batch, or about several points of them, at once."""
+
 COUNTS = ("steps", "n_queries", "num_iter_set", "nb_iter")
 """What torchattacks calls the number of steps."""
 
@@ -51,6 +56,11 @@ class TorchattacksAttack:
     norms: frozenset[Norm]
     batch_dependent: bool = True
     members: tuple[str, ...] = ()
+
+    @property
+    def whole_batches(self) -> bool:
+        """See `harness.attacks.whole_batches`."""
+        return self.name not in IN_PARTS
 
     @property
     def version(self) -> str:

@@ -53,6 +53,11 @@ class GradientAttack:
     batch_dependent: bool = False
     members: tuple[str, ...] = ()
 
+    @property
+    def whole_batches(self) -> bool:
+        """See `harness.attacks.whole_batches`: unless diverse inputs of two sizes are shown one after the other."""
+        return all(getattr(part, "restore", True) for part in self.inputs)
+
     def resolved(self, threat: ThreatModel) -> dict[str, Any]:
         """The step size as a number."""
         return {"step_size": length_in(self.step_size, threat.epsilon, self.steps)}

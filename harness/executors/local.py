@@ -123,7 +123,11 @@ class LocalExecutor:
             flags.update(examine(model, images, arena.batch_size))
             yield {"clean": outcomes}
 
-        (batch,) = halving(predict_and_examine, arena, np.zeros(len(arena.dataset.indices), dtype=bool))
+        batches = predict_and_examine if job.fixed_batches else partial(halving, predict_and_examine)
+        (batch,) = batches(arena, np.zeros(len(arena.dataset.indices), dtype=bool))
+        if model.batch_dependent:
+            # Known, allowed for, and said in a note.
+            flags.pop("batch_dependent", None)
         flags.update(flags_of(batch["clean"]))
         seconds, values = time.perf_counter() - begin, summarize(batch["clean"])
         self._file(job, 0, batch["clean"], seconds, flags, values, examined=len(images))
@@ -140,8 +144,7 @@ class LocalExecutor:
         share = job.seconds / len(finished)
         advance(share * int(finished.sum()))
         run = partial(job.craft.run, self._model(job.surrogate), targets, clean)
-        # Where results depend on the batch, its size is part of the question.
-        batches = run if job.craft.attack.attack.batch_dependent else partial(halving, run)
+        batches = run if job.fixed_batches else partial(halving, run)
         for batch in batches(arena, finished):
             for id, outcomes in batch.items():
                 self.store.append(id, outcomes)
@@ -198,7 +201,8 @@ class LocalExecutor:
         return environment(self.device)
 
     def _load(self, name: str) -> Classifier:
-        return open_model(self.plan.models[name].spec).to(self.device)
+        model = self.plan.models[name]
+        return open_model(model.spec, model.calibration, self.device)
 
     def _arena(self, label: str, model: str) -> Arena:
         """A data set, in batches that suit a model."""

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from harness.models.census import NormCensus, take_census
 from harness.models.state import State
+from harness.models.views import depends_on_batch
 
-FINGERPRINTED_DETAILS = ("source_sha256", "arguments")
+FINGERPRINTED_DETAILS = ("source_sha256", "arguments", "view")
 """Details of the provenance that change what a network computes without showing in its layers or state."""
 
 
@@ -55,6 +56,8 @@ class Classifier(nn.Module):
         self.network = network
         self.provenance = provenance
         self.input_size = input_size
+        self.recomputed: frozenset[str] = frozenset()
+        """Buffers that follow from the rest and from what the provenance says; no part of the fingerprint."""
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
         self.eval()
@@ -71,18 +74,25 @@ class Classifier(nn.Module):
         return take_census(self.network)
 
     @property
+    def batch_dependent(self) -> bool:
+        """Whether its layers make an image's logits depend on the other images of the batch."""
+        return depends_on_batch(self.network)
+
+    @property
     def parameter_count(self) -> int:
         """Number of parameters."""
         return sum(parameter.numel() for parameter in self.network.parameters())
 
     @property
     def fingerprint(self) -> str:
-        """sha256 over architecture, standardization, every parameter and buffer, and what a source says besides."""
+        """sha256 over architecture, standardization, every parameter and buffer, the view, and what a source adds."""
         digest = hashlib.sha256(repr(self.network).encode())
         for key in FINGERPRINTED_DETAILS:
             if detail := self.provenance.details.get(key):
                 digest.update(json.dumps({key: detail}, sort_keys=True, default=str).encode())
         for name, tensor in sorted(self.state_dict().items()):
+            if name in self.recomputed:
+                continue
             array = tensor.detach().cpu().contiguous()
             digest.update(f"{name}{array.dtype}{tuple(array.shape)}".encode())
             digest.update(array.view(torch.uint8).numpy().tobytes() if array.ndim else str(array.item()).encode())

@@ -13,6 +13,7 @@ from harness.cells import AttackEntry, Cells
 from harness.core.errors import Problems
 from harness.data import Dataset
 from harness.plan.attacks import Variant, plan_attacks, plan_threats
+from harness.plan.batches import check_batches
 from harness.plan.datasets import describe_dataset, plan_datasets
 from harness.plan.jobs import Job, JobMaker
 from harness.plan.mistakes import Mistakes
@@ -56,9 +57,10 @@ def make_plan(name: str | Path, options: Options = Options()) -> Plan:
     mistakes = Mistakes(reading.problems)
     datasets = plan_datasets(reading, options, mistakes)
     threats = plan_threats(reading, mistakes)
-    models = plan_models(reading, list(datasets.values()), mistakes)
+    models = plan_models(reading, list(datasets.values()), options, mistakes)
     variants = plan_attacks(reading, threats, mistakes)
     sections = plan_sections(reading, variants, threats, mistakes)
+    check_batches(reading, models, sections, mistakes)
     if not mistakes.only_in_tables:
         check_facets(reading, mistakes)
         raise Problems(reading.path, mistakes.found)

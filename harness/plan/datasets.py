@@ -12,7 +12,7 @@ from harness.data import DATASETS, Dataset
 from harness.data.load import load_dataset, resolve_arguments
 from harness.plan.mistakes import Mistakes
 from harness.plan.options import Options
-from harness.spec import DatasetSpec, Reading
+from harness.spec import DatasetSpec, ImagesSpec, Reading
 
 
 def plan_datasets(reading: Reading, options: Options, mistakes: Mistakes) -> dict[str, Dataset]:
@@ -46,10 +46,14 @@ def check_keys(spec: DatasetSpec, where: str, mistakes: Mistakes) -> bool:
 
 def loader(spec: DatasetSpec, options: Options) -> Callable[[], Dataset]:
     """What loads the images of a `[dataset]` table; raises HarnessError when they are not there."""
-    arguments: dict[str, Any] = spec.arguments
-    if options.download and "download" in parameters_of(DATASETS.get(spec.id)):
-        arguments["download"] = True
+    arguments = loader_arguments(spec, options)
     return lambda: load_dataset(spec.id, arguments, spec.samples, spec.indices, spec.label, options.limit)
+
+
+def loader_arguments(spec: ImagesSpec, options: Options) -> dict[str, Any]:
+    """What the loader of some images is given: the suite's keys, and the command line's leave to download."""
+    may_download = options.download and "download" in parameters_of(DATASETS.get(spec.id))
+    return {**spec.arguments, **({"download": True} if may_download else {})}
 
 
 def describe_dataset(label: str, dataset: Dataset, spec: DatasetSpec) -> DatasetEntry:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from harness.cells import Cell
 from harness.core.errors import HarnessError
@@ -38,6 +39,8 @@ class Job:
     """Estimated time when no sample stops early."""
     passes: int
     """Forward-and-backward passes when no sample stops early."""
+    fixed_batches: bool = False
+    """Whether the batch size is part of a question, so that batches must not be halved."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,16 @@ class JobMaker:
     def clean(self, name: str) -> Job:
         """The clean predictions of a model."""
         model = self.models[name]
-        fingerprint = model.entry.description.fingerprint
-        question = Question(mode="clean", target=fingerprint, surrogate=fingerprint, dataset=self.data.fingerprint)
+        fingerprint, batch = model.entry.description.fingerprint, self._batch(name)
+        question = Question(
+            mode="clean", target=fingerprint, surrogate=fingerprint, dataset=self.data.fingerprint, arguments=batch
+        )
         cell = Cell(
             id=question.id, mode="clean", attack="Clean", threat="", norm="", epsilon=0.0, dataset=self.label,
             seed=self.suite.seeds[0], surrogate=name, target=name,
         )  # fmt: skip
-        return Job(self.label, name, (cell,), (question,), None, len(self.data.labels) * model.seconds_per_image, 0)
+        seconds = len(self.data.labels) * model.seconds_per_image
+        return Job(self.label, name, (cell,), (question,), None, seconds, 0, fixed_batches=bool(batch))
 
     def craft(self, section: Section, crafting: Crafting, surrogate: str, seed: int) -> Job:
         """One crafting, and its judging on every target."""
@@ -85,9 +91,10 @@ class JobMaker:
         )
         judging = sum(self.models[target].seconds_per_image for target in targets) * len(self.data.labels)
         seconds = passes * PASS_FACTOR * self.models[surrogate].seconds_per_image + judging
-        precision = self._precision(section)
+        precision = self._precision(section, surrogate)
         craft = CraftJob(crafting.attack, threat, seed, self.models[surrogate].classes, whitebox, precision)
-        return Job(self.label, surrogate, cells, questions, craft, seconds, passes)
+        fixed = crafting.attack.attack.batch_dependent or bool(self._batch(surrogate, *targets))
+        return Job(self.label, surrogate, cells, questions, craft, seconds, passes, fixed)
 
     def _cell(self, crafting: Crafting, question: Question, surrogate: str, target: str) -> Cell:
         threat = crafting.threat
@@ -104,6 +111,7 @@ class JobMaker:
             raise HarnessError(
                 f'batch_size: results of attack "{attack.name}" depend on its batch: write a number, not "auto"'
             )
+        batch |= self._batch(surrogate, target)
         return Question(
             mode=section.mode,
             target=self.models[target].entry.description.fingerprint,
@@ -116,10 +124,20 @@ class JobMaker:
             epsilon=threat.epsilon,
             goal=threat.goal,
             seed=seed,
-            precision=self._precision(section),
+            precision=self._precision(section, surrogate),
         )
 
-    def _precision(self, section: Section) -> Precision:
-        """The suite's policy. What a surrogate survives says nothing about targets: transfer attacks do not screen."""
+    def _batch(self, *models: str) -> dict[str, Any]:
+        """The batch size, where predictions of one of the models depend on the batch."""
+        dependent = any(self.models[name].entry.description.batch_dependent for name in models)
+        return {"batch_size": self.suite.batch_size} if dependent else {}
+
+    def _precision(self, section: Section, surrogate: str) -> Precision:
+        """The suite's policy, but that some attacks do not screen.
+
+        What a surrogate survives says nothing about targets; and where predictions depend on the batch, survivors
+        cannot be attacked by themselves.
+        """
         policy = self.suite.precision
-        return "float32" if policy == "screen" and section.mode == "transfer" else policy
+        cannot = section.mode == "transfer" or bool(self._batch(surrogate))
+        return "float32" if policy == "screen" and cannot else policy

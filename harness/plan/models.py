@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from harness.attacks import as_float
 from harness.cells import ModelEntry
@@ -14,8 +15,11 @@ from harness.core.errors import HarnessError
 from harness.data import Dataset
 from harness.models import load_model
 from harness.models.classifier import Classifier, undisturbed
+from harness.models.views import recalibrate, take_batchnorm_view, take_robustnorm_view
+from harness.plan.calibration import Calibrations, calibration_batches, described
 from harness.plan.mistakes import Mistakes
-from harness.spec import ModelSpec, Reading
+from harness.plan.options import Options
+from harness.spec import ModelSpec, Reading, Suite
 from harness.store import ModelDescription
 
 TIMED_IMAGES = 4
@@ -33,15 +37,38 @@ class PlannedModel(NamedTuple):
     """Number of logits."""
     seconds_per_image: float
     """Time of a forward pass."""
+    calibration: Dataset | None = None
+    """The clean images of the view bn = "recalibrated"."""
 
 
-def open_model(spec: ModelSpec) -> Classifier:
-    """Load the model of a `[[models]]` table."""
-    return load_model(spec.id, architecture=spec.architecture, arguments=spec.arguments, mean=spec.mean, std=spec.std)
+def open_model(spec: ModelSpec, calibration: Dataset | None = None, device: torch.device | None = None) -> Classifier:
+    """Load the model of a `[[models]]` table in its view.
+
+    Args:
+        spec: the table.
+        calibration: the clean images of the view bn = "recalibrated".
+        device: where to; without one, the model stays on the CPU and its statistics are not averaged anew.
+
+    Raises:
+        HarnessError: when there is no such model, or none in this view.
+    """
+    model = load_model(spec.id, architecture=spec.architecture, arguments=spec.arguments, mean=spec.mean, std=spec.std)
+    if spec.bn:
+        take_batchnorm_view(model, spec.bn, described(calibration) if calibration else None)
+    if spec.rn:
+        take_robustnorm_view(model, spec.rn)
+    if device is not None:
+        model = model.to(device)
+        if calibration:
+            recalibrate(model, calibration_batches(calibration, device))
+    return model
 
 
-def plan_models(reading: Reading, datasets: Sequence[Dataset], mistakes: Mistakes) -> dict[str, PlannedModel]:
+def plan_models(
+    reading: Reading, datasets: Sequence[Dataset], options: Options, mistakes: Mistakes
+) -> dict[str, PlannedModel]:
     """The suite's models by name."""
+    calibrations = Calibrations(reading.suite, options)
     models: dict[str, PlannedModel] = {}
     names: set[str] = set()
     for position, spec in enumerate(reading.suite.models):
@@ -51,15 +78,16 @@ def plan_models(reading: Reading, datasets: Sequence[Dataset], mistakes: Mistake
         if spec.name in names:
             mistakes.add(f"{where}.name", f'two models are called "{spec.name}"; names are unique')
         names.add(spec.name)
-        planned = mistakes.attempt(where, lambda spec=spec: plan_model(spec, datasets))  # type: ignore[misc]
+        planned = mistakes.attempt(where, lambda spec=spec: plan_model(spec, datasets, calibrations))  # type: ignore[misc]
         if planned is not None:
             models[spec.name] = planned
     return models
 
 
-def plan_model(spec: ModelSpec, datasets: Sequence[Dataset]) -> PlannedModel:
+def plan_model(spec: ModelSpec, datasets: Sequence[Dataset], calibrations: Calibrations) -> PlannedModel:
     """Load, describe and probe a model. Raises HarnessError when it does not fit the data."""
-    classifier = open_model(spec)
+    calibration = calibrations.images_for(spec)
+    classifier = open_model(spec, calibration)
     description = ModelDescription(
         id=spec.id,
         fingerprint=classifier.fingerprint,
@@ -67,45 +95,45 @@ def plan_model(spec: ModelSpec, datasets: Sequence[Dataset]) -> PlannedModel:
         norm_layers={family.rstrip("_"): count for family, count in classifier.census._asdict().items() if count},
         parameters=classifier.parameter_count,
         random_weights=classifier.provenance.random_weights,
+        batch_dependent=classifier.batch_dependent,
         details=classifier.provenance.details,
     )
     classes, seconds = 0, 0.0
     for dataset in datasets:
+        at_once = smallest_batch(dataset, calibrations.suite) if classifier.batch_dependent else 1
         with undisturbed(classifier):
-            classes, seconds = probe(classifier, dataset, spec)
+            classes, seconds = probe(classifier, dataset, spec, at_once)
+    if calibration:
+        with undisturbed(classifier):
+            answer(classifier, first_images(calibration), calibration.name, spec)
     entry = ModelEntry(name=spec.name, label=spec.label or spec.name, facts=spec.facts, description=description)
-    return PlannedModel(spec, entry, classes, seconds)
+    return PlannedModel(spec, entry, classes, seconds, calibration)
 
 
-def probe(classifier: Classifier, dataset: Dataset, spec: ModelSpec) -> tuple[int, float]:
+def smallest_batch(dataset: Dataset, suite: Suite) -> int:
+    """Size of the smallest fixed batch of a data set: the last one, unless they come out even."""
+    size = TIMED_IMAGES if suite.batch_size == "auto" else suite.batch_size
+    return len(dataset.labels) % size or size
+
+
+def first_images(dataset: Dataset) -> Tensor:
+    """A few images, (N, C, H, W) float32 in [0, 1]."""
+    return as_float(torch.from_numpy(dataset.images[:TIMED_IMAGES].copy()))
+
+
+def probe(classifier: Classifier, dataset: Dataset, spec: ModelSpec, at_once: int = 1) -> tuple[int, float]:
     """Number of classes and seconds per image of a forward pass on a few real images.
+
+    `at_once` is how few images it will be asked about at once: some networks cannot take statistics of one image.
 
     Raises:
         HarnessError: when the model does not accept the images, or its classes are not those of the data.
     """
-    images = as_float(torch.from_numpy(dataset.images[:TIMED_IMAGES].copy()))
-    shape = tuple(images.shape[1:])
-    standardized = classifier.mean.shape[1]
-    if standardized not in (1, shape[0]):
-        # Broadcasting would repeat the channels of the images.
-        raise HarnessError(
-            f'model "{spec.id}" cannot take the images of {dataset.name}, {shape}: '
-            f"it standardizes {standardized} channels, they have {shape[0]}"
-        )
-    try:
-        with torch.no_grad():
-            logits = classifier(images[:1])
-            begin = time.perf_counter()
-            classifier(images)
-            seconds = (time.perf_counter() - begin) / len(images)
-    except Exception as error:  # noqa: BLE001 - a forward pass may be the user's code, which may raise anything
-        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-        raise HarnessError(f'model "{spec.id}" cannot take the images of {dataset.name}, {shape}: {reason}') from None
-    if not isinstance(logits, torch.Tensor) or logits.ndim != 2 or len(logits) != 1:
-        got = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
-        raise HarnessError(
-            f'model "{spec.id}" must return logits (N, K) for images (N, C, H, W); for one image it returned {got}'
-        )
+    images = first_images(dataset)
+    logits = answer(classifier, images[:at_once], dataset.name, spec)
+    begin = time.perf_counter()
+    answer(classifier, images, dataset.name, spec)
+    seconds = (time.perf_counter() - begin) / len(images)
     classes, expected = logits.shape[1], len(dataset.classes)
     numbered = dataset.classes == tuple(str(number) for number in range(expected))
     if classes < expected or (classes > expected and not numbered):
@@ -113,3 +141,28 @@ def probe(classifier: Classifier, dataset: Dataset, spec: ModelSpec) -> tuple[in
             f'model "{spec.id}" has {classes} classes, {dataset.name} has {expected}; their labels do not match'
         )
     return classes, seconds
+
+
+@torch.no_grad()
+def answer(classifier: Classifier, images: Tensor, source: str, spec: ModelSpec) -> Tensor:
+    """Logits (N, K) of a few images (N, C, H, W) from `source`. Raises HarnessError when there are none."""
+    shape = tuple(images.shape[1:])
+    standardized = classifier.mean.shape[1]
+    if standardized not in (1, shape[0]):
+        # Broadcasting would repeat the channels of the images.
+        raise HarnessError(
+            f'model "{spec.id}" cannot take the images of {source}, {shape}: '
+            f"it standardizes {standardized} channels, they have {shape[0]}"
+        )
+    try:
+        logits = classifier(images)
+    except Exception as error:  # noqa: BLE001 - a forward pass may be the user's code, which may raise anything
+        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        raise HarnessError(f'model "{spec.id}" cannot take the images of {source}, {shape}: {reason}') from None
+    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
+        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        number = "one image" if len(images) == 1 else f"{len(images)} images"
+        raise HarnessError(
+            f'model "{spec.id}" must return logits (N, K) for images (N, C, H, W); for {number} it returned {got}'
+        )
+    return logits

@@ -34,7 +34,8 @@ def notes_of(table: Table, evidence: Evidence) -> Table:
     runs = table.runs
     sentences = (
         *_counted(table, runs, evidence), *_means(table), *_comparisons(table), *_shared_labels(table, evidence),
-        *_whitebox_entries(table), *_members(runs, evidence), *_missing(runs), *_random_weights(runs, evidence),
+        *_whitebox_entries(table), *_batches(runs, evidence), *_members(runs, evidence), *_missing(runs),
+        *_random_weights(runs, evidence),
     )  # fmt: skip
     flags = raised_by(table, evidence)
     return replace(table, notes=(*sentences, *flag_sentences(flags)), flags=flags)
@@ -94,6 +95,22 @@ def _whitebox_entries(table: Table) -> Iterator[str]:
     if any(run.cell.surrogate == run.cell.target for run in runs):
         includes = ", and the mean includes it" if any(not entry.runs for entry in table.entries) else ""
         yield f"Where surrogate and target are the same model, the entry is white-box{includes}."
+
+
+def _batches(runs: list[Run], evidence: Evidence) -> Iterator[str]:
+    """Models whose predictions depend on the batch, and the batches in which they were asked."""
+    names: dict[int, dict[str, None]] = {}
+    for run in runs:
+        if record := evidence.record(run.cell):
+            sides = ((run.cell.surrogate, record.surrogate), (run.cell.target, record.target))
+            dependent = dict.fromkeys(name for name, description in sides if description.batch_dependent)
+            if dependent:
+                names.setdefault(int(record.question.arguments["batch_size"]), {}).update(dependent)
+    for size, models in sorted(names.items()):
+        yield (
+            f"Predictions of {', '.join(models)} depend on the other images of a batch: clean, crafted on and judged "
+            f"in fixed batches of {size} consecutive images (the last one may be smaller), all of them attacked."
+        )
 
 
 def _members(runs: list[Run], evidence: Evidence) -> Iterator[str]:

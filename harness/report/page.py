@@ -81,7 +81,7 @@ def _models(evidence: Evidence) -> str:
         [
             model_label(model),
             model.name,
-            model.description.id,
+            model.description.id + _view(model),
             NORM_FAMILIES.get(model.description.norm, model.description.norm),
             _layers(model),
             *(_clean_accuracy(model, entry.label, evidence) for entry in datasets),
@@ -108,6 +108,14 @@ def _clean_accuracy(model: ModelEntry, dataset: str, evidence: Evidence) -> str:
 def _layers(model: ModelEntry) -> str:
     layers = sorted((family, count) for family, count in model.description.norm_layers.items() if count)
     return ", ".join(f"{count} {NORM_FAMILIES.get(family, family)}" for family, count in layers) or "none"
+
+
+def _view(model: ModelEntry) -> str:
+    """What was asked of a model's normalization layers."""
+    view = model.description.details.get("view", {})
+    text = "".join(f", {key} = {view[key]}" for key in ("bn", "rn") if key in view)
+    calibration = model.description.details.get("calibration")
+    return f"{text} on {calibration['images']:,} images, {calibration['name']}" if calibration else text
 
 
 def _attacks(evidence: Evidence) -> Iterator[list[str]]:

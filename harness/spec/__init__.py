@@ -8,12 +8,13 @@ and data sets are looked up later, by the plan.
 from __future__ import annotations
 
 from harness.spec.files import find_suite, read_toml, shipped_suites
-from harness.spec.parts import AttackSpec, DatasetSpec, ModelSpec, ThreatSpec, TransferSpec, WhiteboxSpec
+from harness.spec.parts import AttackSpec, DatasetSpec, ImagesSpec, ModelSpec, ThreatSpec, TransferSpec, WhiteboxSpec
 from harness.spec.reading import Reading, load_suite, read_suite
 from harness.spec.suite import Suite
 from harness.spec.tables import Denominator, TableSpec, Value
 
 __all__ = [
-    "AttackSpec", "DatasetSpec", "Denominator", "ModelSpec", "Reading", "Suite", "TableSpec", "ThreatSpec",
-    "TransferSpec", "Value", "WhiteboxSpec", "find_suite", "load_suite", "read_suite", "read_toml", "shipped_suites",
+    "AttackSpec", "DatasetSpec", "Denominator", "ImagesSpec", "ModelSpec", "Reading", "Suite", "TableSpec",
+    "ThreatSpec", "TransferSpec", "Value", "WhiteboxSpec", "find_suite", "load_suite", "read_suite", "read_toml",
+    "shipped_suites",
 ]  # fmt: skip

@@ -40,8 +40,8 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class DatasetSpec(BaseModel):
-    """`[dataset]`: which images. Further keys (split, root, path, ...) go to the data set's loader."""
+class ImagesSpec(BaseModel):
+    """Which images. Further keys (split, root, path, ...) go to the data set's loader."""
 
     model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
@@ -51,15 +51,20 @@ class DatasetSpec(BaseModel):
     """How many images; default all."""
     indices: Literal["balanced", "first"] | list[int] = "balanced"
     """balanced: equally many per class; first: the first ones; or the indices themselves."""
-    keep: Literal["all", "surrogate-correct", "all-correct"] = "all"
-    """Which images tables count: all; those that the surrogate gets right; those that every model gets right."""
-    label: str | None = None
-    """How reports name the data."""
 
     @property
     def arguments(self) -> dict[str, Any]:
         """The keys for the loader."""
         return dict(self.model_extra or {})
+
+
+class DatasetSpec(ImagesSpec):
+    """`[dataset]`: the images that are classified and attacked."""
+
+    keep: Literal["all", "surrogate-correct", "all-correct"] = "all"
+    """Which images tables count: all; those that the surrogate gets right; those that every model gets right."""
+    label: str | None = None
+    """How reports name the data."""
 
 
 class ThreatSpec(Strict):
@@ -99,6 +104,13 @@ class ModelSpec(Strict):
     """Standardization inside the model, per channel; default what the source knows."""
     std: list[float] | None = None
     """Standardization inside the model, per channel; default what the source knows."""
+    bn: Literal["population", "batch", "recalibrated"] | None = None
+    """Statistics of BatchNorm layers: running ones, those of the batch at hand, or running ones averaged anew over
+    clean images; default what the network does by itself, which is population."""
+    calibration: ImagesSpec | None = None
+    """The clean images of bn = "recalibrated"; default the training split of the suite's data set."""
+    rn: Literal["batch", "tracked"] | None = None
+    """Mean of RobustNorm layers: that of the batch at hand, or the one tracked in training; default batch."""
 
 
 class AttackSpec(BaseModel):

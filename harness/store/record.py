@@ -78,8 +78,10 @@ class ModelDescription(Closed):
     """Number of parameters."""
     random_weights: bool = False
     """True for weights that were never trained."""
+    batch_dependent: bool = False
+    """Whether predictions depend on the other images of a batch, as far as the layers show."""
     details: dict[str, Any] = {}
-    """What the source knows: files, hashes, recipe."""
+    """What the source knows: files, hashes, recipe; and the view, where one was asked for."""
 
 
 class Record(Closed):
