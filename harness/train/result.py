@@ -112,6 +112,7 @@ def result_of(
         "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine(),
         "torch": torch.__version__,
         "losses": [round(epoch.loss, 4) for epoch in history],
+        "train_accuracies": [round(epoch.train_accuracy, 4) for epoch in history],
         "test_accuracies": [epoch.test_accuracy for epoch in history],
     }
 
