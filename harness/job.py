@@ -43,6 +43,8 @@ class CraftJob:
     """The one target is the surrogate itself: samples may stop at the first success, unless batches are whole."""
     precision: Precision = "float32"
     """In which precision images are crafted."""
+    compile: bool = False
+    """Whether full batches of the crafting twin are compiled."""
 
     def run(
         self,
@@ -111,7 +113,8 @@ class CraftJob:
                 yield Batch(rows, as_float(arena.images[rows]), none, none.bool(), none + NO_MEMBER)
         if not (todo & ~decided).any():
             return
-        fast = prepare(surrogate, as_float(arena.images[:PROBE_IMAGES]), precision)
+        probe, full = as_float(arena.images[:PROBE_IMAGES]), arena.batch_size if self.compile else None
+        fast = prepare(surrogate, probe, precision, full)
         everything = Samples(arena.images, arena.labels, arena.indices)
         may_stop = self.whitebox and not whole
         setting = Setting(self.threat, self.seed, arena.batch_size, may_stop, fast.slack, pool=everything)

@@ -465,9 +465,9 @@ def twins_asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The precisions of the twins that a job prepares, in order."""
     asked: list[str] = []
 
-    def note(surrogate: Classifier, images: Tensor, precision: PassPrecision) -> Prepared:
+    def note(surrogate: Classifier, images: Tensor, precision: PassPrecision, compile_for: int | None) -> Prepared:
         asked.append(precision)
-        return prepare(surrogate, images, precision)
+        return prepare(surrogate, images, precision, compile_for)
 
     monkeypatch.setattr(harness.job, "prepare", note)
     return asked

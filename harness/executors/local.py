@@ -198,7 +198,8 @@ class LocalExecutor:
 
     @cached_property
     def _environment(self) -> dict[str, Any]:
-        return environment(self.device)
+        compiled = {"compile": True} if self.plan.suite.compile else {}
+        return {**environment(self.device), **compiled}
 
     def _load(self, name: str) -> Classifier:
         model = self.plan.models[name]

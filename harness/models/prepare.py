@@ -8,13 +8,16 @@ first; one that deviates is not used.
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from harness.core.errors import in_one_line
 from harness.core.precision import PassPrecision
 from harness.models.classifier import Classifier, undisturbed
+from harness.models.compiled import compile_passes
 from harness.models.ensemble import Ensemble
 from harness.models.layout import layout_of
 from harness.models.rewrite import rewrite
@@ -61,8 +64,12 @@ class Twin(nn.Module):
         return logits.float()
 
 
-def prepare(classifier: Classifier, images: Tensor, precision: PassPrecision = "float32") -> Prepared:
+def prepare(
+    classifier: Classifier, images: Tensor, precision: PassPrecision = "float32", compile_for: int | None = None
+) -> Prepared:
     """A fast twin of `classifier` that agrees with it on `images` (N, C, H, W).
+
+    With `compile_for`, batches of that many images are compiled, unless that fails or its logits deviate.
 
     The classifier is left as it is. A network that cannot be traced or whose twin deviates is copied as it is; one
     that deviates in bfloat16 is used in float32; one that cannot be copied is used itself.
@@ -83,8 +90,24 @@ def prepare(classifier: Classifier, images: Tensor, precision: PassPrecision = "
         deviation = (expected - logits_of(fast, images)).abs().max().item()
         # False where logits are not finite.
         if deviation <= LARGEST_DEVIATION[passes] * expected.abs().max().item():
-            return Prepared(fast, SAFETY * deviation, count, passes)
+            prepared = Prepared(fast, SAFETY * deviation, count, passes)
+            return compiled(prepared, images, expected, compile_for) if compile_for else prepared
     return Prepared(fast, 0.0, 0, "float32")
+
+
+def compiled(prepared: Prepared, images: Tensor, expected: Tensor, size: int) -> Prepared:
+    """The twin with compiled passes for batches of `size` images, where these agree with what is expected."""
+    times = -(-size // len(images))
+    batch, expected = images.repeat(times, 1, 1, 1)[:size], expected.repeat(times, 1)[:size]
+    fast = compile_passes(prepared.model, size)
+    try:
+        deviation = (expected - logits_of(fast, batch)).abs().max().item()
+    except Exception as error:  # noqa: BLE001 - compilers fail in many ways; what is not compiled is only slower
+        warnings.warn(f"passes are not compiled: {in_one_line(error)}", stacklevel=2)
+        return prepared
+    if deviation <= LARGEST_DEVIATION[prepared.precision] * expected.abs().max().item():
+        return prepared._replace(model=fast, slack=max(prepared.slack, SAFETY * deviation))
+    return prepared
 
 
 def fast_twin(classifier: Classifier, precision: PassPrecision) -> nn.Module:

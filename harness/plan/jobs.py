@@ -92,7 +92,8 @@ class JobMaker:
         judging = sum(self.models[target].seconds_per_image for target in targets) * len(self.data.labels)
         seconds = passes * PASS_FACTOR * self.models[surrogate].seconds_per_image + judging
         precision = self._precision(section, surrogate)
-        craft = CraftJob(crafting.attack, threat, seed, self.models[surrogate].classes, whitebox, precision)
+        classes, compiled = self.models[surrogate].classes, self.suite.compile
+        craft = CraftJob(crafting.attack, threat, seed, classes, whitebox, precision, compiled)
         fixed = crafting.attack.attack.batch_dependent or bool(self._batch(surrogate, *targets))
         return Job(self.label, surrogate, cells, questions, craft, seconds, passes, fixed)
 

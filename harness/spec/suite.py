@@ -50,6 +50,8 @@ class Suite(Strict):
     """Images on the device at once, or "auto" to find out by trying; halved when memory runs out."""
     precision: Precision = "float32"
     """In which precision images are crafted; judging is always float32."""
+    compile: bool = False
+    """Whether full batches are crafted through torch.compile."""
     datasets: list[DatasetSpec] = Field(min_length=1)
     """Data sets ([dataset] or [[datasets]])."""
     threats: list[ThreatSpec] = Field(min_length=1)
