@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -125,6 +125,14 @@ class Attack(Protocol):
         Raises:
             HarnessError: for a goal that the attack does not know.
         """
+
+
+class Plain:
+    """What most attacks have in common: a first version, results that do not depend on the batch, no members."""
+
+    version: ClassVar[str] = "1"
+    batch_dependent: ClassVar[bool] = False
+    members: ClassVar[tuple[str, ...]] = ()
 
 
 Factory = Callable[..., Attack]

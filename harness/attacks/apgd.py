@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.attacks import ATTACKS, Attack, Crafted, Model, Samples, Setting, fooled
+from harness.attacks import ATTACKS, Attack, Crafted, Model, Plain, Samples, Setting, fooled
 from harness.attacks.ascent import Ascent, Halving, Rule, Sparse
 from harness.attacks.loop import input_gradient
 from harness.attacks.slots import fly, takeoff
@@ -20,7 +20,7 @@ from harness.core.threat import Norm, ThreatModel
 
 
 @dataclass(frozen=True)
-class APGD:
+class APGD(Plain):
     """Auto-PGD on the cross-entropy, the DLR loss, or the targeted DLR loss for one class after the other."""
 
     steps: int = 100
@@ -32,9 +32,6 @@ class APGD:
     eot: int = 1
     """Passes whose gradients are averaged, for randomised models."""
     norms: frozenset[Norm] = frozenset({"linf", "l2", "l1"})
-    version: str = "1"
-    batch_dependent: bool = False
-    members: tuple[str, ...] = ()
     whole_batches: bool = True
     """See `harness.attacks.whole_batches`."""
 

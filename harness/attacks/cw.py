@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.attacks import ATTACKS, PRESETS, Attack, Crafted, Model, Samples, Setting, fooled
+from harness.attacks import ATTACKS, PRESETS, Attack, Crafted, Model, Plain, Samples, Setting, fooled
 from harness.attacks.loop import input_gradient
 from harness.attacks.slots import Flight, fly, takeoff
 from harness.core.balls import ball_of
@@ -107,7 +107,7 @@ class Search(Flight):
 
 
 @dataclass(frozen=True)
-class CarliniWagner:
+class CarliniWagner(Plain):
     """Adam on the squared distance plus a constant times the margin, the constant by binary search.
 
     Everything is per sample, the early end of a trial included. As in the authors' code a trial starts at the clean
@@ -127,9 +127,6 @@ class CarliniWagner:
     abort_early: bool = True
     """End a trial when a tenth of its steps made no progress."""
     norms: frozenset[Norm] = frozenset({"l2"})
-    version: str = "1"
-    batch_dependent: bool = False
-    members: tuple[str, ...] = ()
     runs: int = 1
     """See `Stepper`."""
 

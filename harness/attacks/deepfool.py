@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.attacks import ATTACKS, Attack, Crafted, Model, Samples, Setting, fooled
+from harness.attacks import ATTACKS, Attack, Crafted, Model, Plain, Samples, Setting, fooled
 from harness.attacks.apgd import ranked_others
 from harness.attacks.boundary import nearest_boundary
 from harness.attacks.slots import Flight, fly, takeoff
@@ -31,7 +31,7 @@ class Walk(Flight):
 
 
 @dataclass(frozen=True)
-class DeepFool:
+class DeepFool(Plain):
     """Shortest steps onto the nearest of several boundaries.
 
     Unlike in the paper, steps are the shortest ones within [0, 1]; where no pixel reaches an end, they are the same.
@@ -43,9 +43,6 @@ class DeepFool:
     candidates: int = 10
     """Number of classes looked at, the true one included, by descending clean logit."""
     norms: frozenset[Norm] = frozenset({"linf", "l2"})
-    version: str = "1"
-    batch_dependent: bool = False
-    members: tuple[str, ...] = ()
     runs: int = 1
     """See `Stepper`."""
 

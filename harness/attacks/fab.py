@@ -14,7 +14,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.attacks import ATTACKS, Attack, Crafted, Model, Samples, Setting, fooled
+from harness.attacks import ATTACKS, Attack, Crafted, Model, Plain, Samples, Setting, fooled
 from harness.attacks.apgd import ranked_others
 from harness.attacks.boundary import Boundary, nearest_boundary
 from harness.attacks.hyperplane import length
@@ -63,7 +63,7 @@ def biased_step(images: Tensor, boundary: Boundary, norm: Norm, alpha_max: float
 
 
 @dataclass(frozen=True)
-class FAB:
+class FAB(Plain):
     """Fast adaptive boundary attack, on the nearest of all boundaries or on those of some classes in turn."""
 
     steps: int = 100
@@ -76,9 +76,6 @@ class FAB:
     beta: float = 0.9
     """Share of the perturbation that is left after a step back."""
     norms: frozenset[Norm] = frozenset({"linf", "l2", "l1"})
-    version: str = "1"
-    batch_dependent: bool = False
-    members: tuple[str, ...] = ()
     runs: int = 1
     """See `Stepper`; what are runs elsewhere are trials here, see `Crossing`."""
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.attacks import Crafted, Model, Samples, Setting, fooled
+from harness.attacks import Crafted, Model, Plain, Samples, Setting, fooled
 from harness.attacks.slots import Flight, fly, takeoff
 from harness.attacks.transforms import GradientTransform, InputTransform, View
 from harness.attacks.variance import VarianceTuning
@@ -33,7 +33,7 @@ class Climb(Flight):
 
 
 @dataclass(frozen=True)
-class GradientAttack:
+class GradientAttack(Plain):
     """Iterated steps along transformed input gradients inside a ball."""
 
     steps: int
@@ -49,9 +49,6 @@ class GradientAttack:
     eot: int = 1
     """Passes whose gradients and logits are averaged, for models that answer at random (Athalye et al. 2018)."""
     norms: frozenset[Norm] = frozenset({"linf", "l2"})
-    version: str = "1"
-    batch_dependent: bool = False
-    members: tuple[str, ...] = ()
 
     @property
     def whole_batches(self) -> bool:

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.attacks import ATTACKS, Attack, Crafted, Model, Samples, Setting, fooled
+from harness.attacks import ATTACKS, Attack, Crafted, Model, Plain, Samples, Setting, fooled
 from harness.attacks.fab import smallest_distances
 from harness.attacks.slots import Flight, fly, takeoff
 from harness.core.errors import HarnessError
@@ -67,7 +67,7 @@ def turned(signs: Tensor, block: Tensor, blocks: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class RayS:
+class RayS(Plain):
     """Turns over the signs of ever smaller blocks; a ray that fools at the smallest radius so far is followed back.
 
     Unlike in the authors' code, such a ray is also kept where no smaller radius is found on it.
@@ -80,9 +80,6 @@ class RayS:
     The authors' code measures lengths in L2: its 1e-3 is a radius of 1e-3 / sqrt(C * H * W).
     """
     norms: frozenset[Norm] = frozenset({"linf"})
-    version: str = "1"
-    batch_dependent: bool = False
-    members: tuple[str, ...] = ()
     runs: int = 1
     """See `Stepper`."""
 

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from harness.attacks import ATTACKS, Attack, Crafted, Model, Samples, Setting, fooled
+from harness.attacks import ATTACKS, Attack, Crafted, Model, Plain, Samples, Setting, fooled
 from harness.attacks.slots import Flight, fly, takeoff
 from harness.attacks.squares import squares_of
 from harness.core.losses import LOSSES, LossName
@@ -31,7 +31,7 @@ class Search(Flight):
 
 
 @dataclass(frozen=True)
-class Square:
+class Square(Plain):
     """Random search: a proposal is kept where it raises the loss or fools the model."""
 
     queries: int = 5000
@@ -41,9 +41,6 @@ class Square:
     """Runs with different random numbers; only survivors meet the next one."""
     loss: LossName = "margin"
     norms: frozenset[Norm] = frozenset({"linf", "l2", "l1"})
-    version: str = "1"
-    batch_dependent: bool = False
-    members: tuple[str, ...] = ()
 
     def resolved(self, threat: ThreatModel) -> dict[str, Any]:
         """Nothing depends on the threat model."""
