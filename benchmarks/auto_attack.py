@@ -90,7 +90,9 @@ def by_harness(problem: Problem, precision: Precision) -> Answer:
 
 def floor_of(problem: Problem, precision: Precision, outcomes: pd.DataFrame, members: tuple[str, ...]) -> float:
     """Seconds of all passes in full batches; the queries of survivors' last member have no backward half."""
-    forward, both = seconds_per_image(problem, stages(precision)[-1])
+    _, both = seconds_per_image(problem, stages(precision)[-1])
+    # Scores are compared in float32.
+    forward, _ = seconds_per_image(problem, "float32")
     if problem.attack in FORWARD_ONLY:
         return int(outcomes["passes"].sum()) * forward
     queries = 5001 * int((outcomes["member"] == len(members) - 1).sum()) if members[-1:] == FORWARD_ONLY else 0

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -118,6 +119,9 @@ class CraftJob:
         everything = Samples(arena.images, arena.labels, arena.indices)
         may_stop = self.whitebox and not whole
         setting = Setting(self.threat, self.seed, arena.batch_size, may_stop, fast.slack, pool=everything)
+        if precision != "float32" and precision == stages(self.precision)[-1]:
+            # A screen needs none: float32 comes next.
+            setting = replace(setting, exact=cache(lambda: prepare(surrogate, probe, "float32", full)[:2]))
         with undisturbed(surrogate):
             waiting: list[Batch] = []
             for rows in self._groups(todo, decided, arena.batch_size, whole):

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 import harness.job
 from harness.attacks import Attack, Crafted, Model, Samples, Setting, as_float
+from harness.attacks.cascade import Cascade
 from harness.attacks.resolve import ResolvedAttack, resolve, sweep
 from harness.core.errors import HarnessError, ThreatModelViolation
-from harness.core.precision import PassPrecision
+from harness.core.precision import PassPrecision, Precision
 from harness.core.threat import Goal, Norm, ThreatModel
 from harness.data import Dataset
 from harness.job import CraftJob
@@ -506,3 +507,26 @@ def test_passes_in_bfloat16_are_judged_in_float32(monkeypatch: pytest.MonkeyPatc
     assert asked == ["bfloat16"]
     exact = run(whitebox(), original, arena())["cell"]
     assert abs(int(outcomes["success"].sum()) - int(exact["success"].sum())) <= 1
+
+
+@pytest.mark.parametrize(
+    ("name", "policy", "expected"),
+    [
+        ("pgd", "bfloat16", ["bfloat16"]),
+        ("square", "bfloat16", ["bfloat16", "float32"]),
+        ("autoattack", "bfloat16", ["bfloat16", "float32"]),
+        ("square", "screen", ["bfloat16", "float32"]),
+        ("square", "float32", ["float32"]),
+    ],
+)
+def test_attacks_that_compare_scores_get_a_twin_in_float32(
+    name: str, policy: Precision, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, given = twins_asked(monkeypatch), {"queries": 5} if name == "square" else {}
+    far = replace(LINF, epsilon=1e-3)
+    job = whitebox(name, far, **given)
+    if name == "autoattack":
+        short = Cascade({"pgd": attack("pgd", far).attack, "square": attack("square", far, queries=5).attack})
+        job = replace(job, attack=job.attack._replace(attack=short))
+    run(replace(job, precision=policy), model(), arena())
+    assert asked == expected

@@ -12,7 +12,7 @@ models whose predictions depend on the batch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import torch
@@ -77,6 +77,15 @@ class Setting:
     """Number of the restart, part of every random number."""
     pool: Samples | None = None
     """All images of the data set with their true classes, for attacks that mix images."""
+    exact: Callable[[], tuple[Model, float]] | None = None
+    """Where the model is a twin in bfloat16, the twin in float32 and its slack."""
+
+    def exactly(self, model: Model) -> tuple[Model, Setting]:
+        """Model and setting for attacks that compare scores, many of which bfloat16 cannot tell apart."""
+        if self.exact is None:
+            return model, self
+        twin, slack = self.exact()
+        return twin, replace(self, slack=slack, exact=None)
 
 
 class Crafted(NamedTuple):

@@ -49,7 +49,7 @@ class Cascade:
 
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """See `Attack`. Survivors propose the last attack's point, or an earlier one that fooled by next to nothing."""
-        spent, near = Spent.by(samples), Near()
+        spent, near, (judge, careful) = Spent.by(samples), Near(), setting.exactly(model)
         remaining = torch.arange(len(samples), device=samples.classes.device)
         for number, attack in enumerate(self.attacks.values()):
             survivors = [remaining[:0]]
@@ -57,8 +57,8 @@ class Cascade:
                 rows = remaining[part.rows]
                 spent.add(rows, part)
                 with torch.no_grad():
-                    logits = model(part.adversarial)
-                success = fooled(logits, samples.classes[rows], setting.threat, setting.slack)
+                    logits = judge(part.adversarial)
+                success = fooled(logits, samples.classes[rows], setting.threat, careful.slack)
                 barely = fooled(logits, samples.classes[rows], setting.threat) & ~success
                 near.note(rows[barely], part.adversarial[barely], number)
                 if success.any():

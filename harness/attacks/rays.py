@@ -95,6 +95,7 @@ class RayS(Plain):
 
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """See `Attack`. Proposes the end of the shortest ray, or where it leaves the ball."""
+        model, setting = setting.exactly(model)
         return fly(self, model, samples, setting)
 
     def distances(self, model: Model, samples: Samples, setting: Setting) -> Tensor:

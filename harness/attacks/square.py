@@ -52,6 +52,7 @@ class Square(Plain):
 
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """See `Attack`. Takes the first fooling point when it may stop, else the best one."""
+        model, setting = setting.exactly(model)
         return fly(self, model, samples, setting)
 
     def enter(self, model: Model, samples: Samples, rows: Tensor, runs: Tensor, setting: Setting) -> Search:

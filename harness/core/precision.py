@@ -1,4 +1,8 @@
-"""In which precision attacks craft. Judging is always float32, on the original model."""
+"""In which precision attacks craft. Judging is always float32, on the original model.
+
+Gradients survive bfloat16, small differences of scores do not: attacks that live on those ask a twin in float32
+(`Setting.exactly`).
+"""
 
 from __future__ import annotations
 

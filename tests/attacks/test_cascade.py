@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -103,3 +103,17 @@ def test_a_cascade_speaks_for_all_its_members() -> None:
     assert cascade.resolved(ThreatModel("linf", 1.0)) == {"painting.colours": 0, "pgd.step_size": 0.5}
     with pytest.raises(HarnessError, match="untargeted only"):
         cascade.resolved(ThreatModel("linf", 1.0, "next"))
+
+
+def test_successes_are_those_on_the_exact_twin_where_there_is_one() -> None:
+    def dim(images: Tensor) -> Tensor:
+        return brightness(images) - torch.tensor([0.0, 1.0])
+
+    first, second = Painting({10: 0.9}), Painting({20: 0.7})
+    cascade = Cascade({"first": first, "second": second})
+    found: dict[int, int] = {}
+    for part in cascade.craft(dim, SAMPLES, replace(SETTING, exact=lambda: (brightness, 0.0))):
+        assert part.member is not None
+        found |= dict(zip(part.rows.tolist(), part.member.tolist(), strict=True))
+    assert second.met == [0, 20, 30, 40, 50]
+    assert (found[1], found[2]) == (0, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import sqrt
 
@@ -255,3 +255,18 @@ def test_its_defaults_are_those_of_autoattack() -> None:
     assert attack.cost() == 5001
     assert attack.norms == {"linf", "l2", "l1"}
     assert attack.resolved(ThreatModel("linf", 8 / 255)) == {}
+
+
+@pytest.mark.parametrize("name", ["square", "rays"])
+def test_scores_and_decisions_are_those_of_the_exact_twin_where_there_is_one(
+    name: str, network: nn.Module, samples: Samples, craft: Craft
+) -> None:
+    def blind(images: Tensor) -> Tensor:
+        raise AssertionError("the coarse twin was asked")
+
+    attack = ATTACKS.get(name)(queries=40)
+    setting = Setting(ThreatModel("linf", 0.2), seed=3, stop_when_fooled=True)
+    expected = craft(attack, network, samples, replace(setting, slack=0.01))
+    found = craft(attack, blind, samples, replace(setting, slack=5.0, exact=lambda: (network, 0.01)))
+    assert torch.equal(found.adversarial, expected.adversarial)
+    assert torch.equal(found.passes, expected.passes)
