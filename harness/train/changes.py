@@ -8,9 +8,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from harness.core.errors import HarnessError
+from harness.models.networks.robust_norm import RobustNorm2d
 from harness.models.recipe import Changes, Part
 
-NORM_LAYERS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d)
+NORM_LAYERS = (_BatchNorm, nn.GroupNorm, nn.LayerNorm, nn.InstanceNorm2d, RobustNorm2d)
 
 
 def restrict(network: nn.Module, changes: Changes) -> list[nn.Parameter]:
@@ -49,7 +50,7 @@ def parameters_of(network: nn.Module, part: Part) -> list[nn.Parameter]:
         case "all":
             found = list(network.parameters())
         case "norm":
-            layers = [module for module in network.modules() if is_norm(module)]
+            layers = [module for module in network.modules() if isinstance(module, NORM_LAYERS)]
             found = [parameter for layer in layers for parameter in layer.parameters()]
         case "logits":
             linear = [module for module in network.modules() if isinstance(module, nn.Linear)]
@@ -60,8 +61,3 @@ def parameters_of(network: nn.Module, part: Part) -> list[nn.Parameter]:
     if not found:
         raise HarnessError(f'recipe.changes.parameters: the network has no parameters of the part "{part}"')
     return found
-
-
-def is_norm(module: nn.Module) -> bool:
-    """Whether a layer normalizes: torch's own, and ours by name."""
-    return isinstance(module, NORM_LAYERS) or type(module).__name__ == "RobustNorm2d"

@@ -21,7 +21,7 @@ from harness.models.card import Card, file_sha256, weights_path
 from harness.models.classifier import Classifier
 from harness.train.checkpoint import Epoch
 
-ATTACK, ARGUMENTS = "pgd", {"steps": 20, "step_size": "2.5 eps/steps"}
+ATTACK, ARGUMENTS, ATTACK_LABEL = "pgd", {"steps": 20, "step_size": "2.5 eps/steps"}, "PGD-20"
 """What robust accuracies are measured with (benz2021, tables 1 and 2)."""
 
 ROBUST_IMAGES = 1000
@@ -98,7 +98,7 @@ def result_of(
         **({"snapshot_sha256": snapshots} if snapshots else {}),
         "clean_accuracy": measured.clean,
         "test_images": len(test_set.labels),
-        "robust_attack": "PGD-20",
+        "robust_attack": ATTACK_LABEL,
         "robust_threats": list(measured.robust),
         "robust_accuracies": [round(accuracy, 6) for accuracy in measured.robust.values()],
         "robust_images": measured.robust_images,
@@ -123,7 +123,7 @@ def compare(recorded: dict[str, Any], measured: Measured) -> list[Comparison]:
     return [
         Comparison("clean accuracy", recorded["clean_accuracy"], measured.clean),
         *(
-            Comparison(f"PGD-20, {threat}", accuracy, measured.robust[threat])
+            Comparison(f"{ATTACK_LABEL}, {threat}", accuracy, measured.robust[threat])
             for threat, accuracy in robust.items()
             if threat in measured.robust
         ),

@@ -62,11 +62,6 @@ class Team:
             if buffer.is_floating_point():
                 buffer.copy_(self.total(buffer) / self.size)
 
-    def wait(self) -> None:
-        """Go on when all are here."""
-        if self.accelerator:
-            self.accelerator.wait_for_everyone()
-
 
 def assemble(device: str) -> Team:
     """The processes that a launcher started, or this one alone.
