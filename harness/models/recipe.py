@@ -108,6 +108,8 @@ class Recipe(Closed):
             raise ValueError(f'milestones belong to schedule = "step", not "{self.schedule}"')
         if not self.changes.parameters and self.changes.statistics == "frozen":
             raise ValueError("changes must leave something to change")
+        if not self.changes.parameters and self.gradient_similarity:
+            raise ValueError("gradient_similarity is learnt, and no parameter is changed")
         if not self.changes.parameters and self.average:
             raise ValueError("average is of weights, and no parameter is changed")
         return self

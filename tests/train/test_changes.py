@@ -141,6 +141,7 @@ def test_a_part_that_the_network_does_not_have_is_refused() -> None:
     [
         ({"changes": {"parameters": [], "statistics": "frozen"}}, "something to change"),
         ({"changes": {"parameters": []}, "average": 0.9}, "no parameter is changed"),
+        ({"changes": {"parameters": []}, "gradient_similarity": {"weight": 1.0}}, "is learnt, and no parameter"),
         ({"snapshots": [0]}, "rising epochs from 1 to 2"),
         ({"snapshots": [2, 1]}, "rising epochs from 1 to 2"),
         ({"schedule": "step", "milestones": [3]}, "rising epochs from 1 to 2"),
