@@ -41,6 +41,8 @@ class Square(Plain):
     """Runs with different random numbers; only survivors meet the next one."""
     loss: LossName = "margin"
     norms: frozenset[Norm] = frozenset({"linf", "l2", "l1"})
+    version: ClassVar[str] = "2"
+    """Up to version 1, scores were compared in the precision of the job."""
 
     def resolved(self, threat: ThreatModel) -> dict[str, Any]:
         """Nothing depends on the threat model."""
