@@ -36,6 +36,8 @@ class Architecture(Closed):
     """Activation function by name; the network's own by default."""
     shortcut: bool | None = None
     """Whether residual blocks add their input; they do by default."""
+    stem: Literal["small", "large"] | None = None
+    """For which images a ResNet begins: 3x3, or 7x7 with stride 2 and pooling; small by default."""
 
     @property
     def arguments(self) -> dict[str, Any]:

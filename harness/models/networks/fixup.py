@@ -9,6 +9,7 @@ from harness.core.errors import HarnessError
 from harness.models.networks.activations import activation_factory
 from harness.models.networks.convolutions import convolution, initialize
 from harness.models.networks.stages import BlockShape, Stages, Style
+from harness.models.networks.stem import stem_convolution, stem_pooling
 
 
 class Shift(nn.Module):
@@ -81,11 +82,11 @@ class FixupResNet(nn.Module):
             raise HarnessError(
                 'norm "fixup" needs the shortcuts: every branch starts at zero.\n     set shortcut = true'
             )
-        self.conv = convolution(channels, width, 3, 1, style.norm)
+        self.conv = stem_convolution(channels, width, style)
         self.shift = Shift()
         self.activation = activation_factory(style.activation)()
         blocks = [FixupBlock(shape, style, stages.bottleneck) for shape in stages.shapes(width, width)]
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = nn.Sequential(*stem_pooling(style), *blocks)
         self.logits_shift = Shift()
         self.logits = nn.Linear(blocks[-1].convolutions[-1].out_channels, classes)
         initialize(self, style.activation)

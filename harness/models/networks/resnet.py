@@ -1,6 +1,8 @@
-"""ResNets for small images: a 3x3 stem without pooling (He et al. 2016, section 4.2), and ResNeXt (Xie et al. 2017)."""
+"""ResNets (He et al. 2016) and ResNeXt (Xie et al. 2017), for small images unless asked for the stem of large ones."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -9,6 +11,7 @@ from harness.models.networks.convolutions import convolution, initialize
 from harness.models.networks.fixup import FixupResNet
 from harness.models.networks.norms import norm_factory
 from harness.models.networks.stages import BlockShape, Stages, Style
+from harness.models.networks.stem import stem_convolution, stem_pooling
 
 
 def projection(shape: BlockShape, norm: str) -> nn.Module:
@@ -76,7 +79,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A 3x3 convolution, stages of residual blocks, a global average and one linear layer."""
+    """A stem, stages of residual blocks, a global average and one linear layer."""
 
     def __init__(self, stages: Stages, width: int, classes: int, channels: int, style: Style) -> None:
         """Without normalization each residual branch starts at zero (its last convolution is zeroed).
@@ -85,11 +88,11 @@ class ResNet(nn.Module):
         """
         super().__init__()
         self.activation = style.make_activation()
-        self.conv = convolution(channels, width, 3, 1, style.norm)
+        self.conv = stem_convolution(channels, width, style)
         self.norm = norm_factory(style.norm)(width)
         make_block = Bottleneck if stages.bottleneck else Block
         blocks = [make_block(shape, style) for shape in stages.shapes(width, width)]
-        self.blocks = nn.Sequential(*blocks)
+        self.blocks = nn.Sequential(*stem_pooling(style), *blocks)
         self.logits = nn.Linear(blocks[-1].last.out_channels, classes)
         initialize(self, style.activation)
         if style.norm == "none" and style.shortcut:
@@ -111,8 +114,9 @@ def _register(name: str, summary: str, stages: Stages, first_stage: int) -> None
         width: int = first_stage,
         activation: str = "relu",
         shortcut: bool = True,
+        stem: Literal["small", "large"] = "small",
     ) -> nn.Module:
-        style = Style(norm, activation, shortcut)
+        style = Style(norm, activation, shortcut, stem)
         make = FixupResNet if norm == "fixup" else ResNet
         return make(stages, width, classes, channels, style)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -67,6 +67,8 @@ class Style:
     """Activation function by name."""
     shortcut: bool
     """Whether blocks add their input."""
+    stem: Literal["small", "large"] = "small"
+    """For which images the network begins."""
 
     def make_activation(self) -> Callable[[Tensor], Tensor]:
         """The activation of a block: a layer, or a mere function in the case of ReLU.

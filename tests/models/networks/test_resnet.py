@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 import torch.nn.functional as F
+import torchvision
 from torch import Tensor, nn
 
 from harness.models.networks import NETWORKS
@@ -89,6 +90,28 @@ def test_stages_halve_the_pixels_and_double_the_channels() -> None:
     assert list(Stages((1, 2)).shapes(16, 16)) == [
         BlockShape(16, 16, 16, 1), BlockShape(16, 32, 32, 2), BlockShape(32, 32, 32, 1)
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+def test_with_the_stem_of_large_images_a_resnet_is_that_of_torchvision(name: str) -> None:
+    torch.manual_seed(0)
+    reference = torchvision.models.get_model(name).eval()
+    with torch.device("meta"):
+        network = NETWORKS.get(name)(classes=1000, stem="large").eval()
+    weights = reference.state_dict().values()
+    network.load_state_dict(dict(zip(network.state_dict(), weights, strict=True)), assign=True)
+    images = torch.rand(1, 3, 64, 64)
+    torch.testing.assert_close(network(images), reference(images))
+
+
+@pytest.mark.parametrize("norm", ["none", "fixup"])
+def test_the_large_stem_leaves_a_quarter_of_the_side_to_the_blocks(norm: str) -> None:
+    network = NETWORKS.get("resnet18")(norm=norm, width=4, stem="large")
+    sides: list[torch.Size] = []
+    first = network.get_submodule("blocks.1")
+    first.register_forward_hook(lambda module, inputs, output: sides.append(output.shape))
+    network(torch.rand(1, 3, 48, 64))
+    assert sides == [(1, 4, 12, 16)]
 
 
 @pytest.mark.parametrize("name", ["resnet8", "resnet20"])
