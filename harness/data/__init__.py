@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.core.errors import HarnessError
+from harness.core.geometry import Geometry
 from harness.core.registry import Registry
 
 Array = npt.NDArray[np.generic]
@@ -38,6 +39,8 @@ class Source:
     """One name per class."""
     read: Callable[[npt.NDArray[np.int64]], Array]
     """Indices (M,) to pixels (M, C, H, W), uint8 or float32 in [0, 1]."""
+    at: Callable[[Geometry], Source] | None = None
+    """The same images in another geometry, where each model is given them as it asks; None where all see the same."""
 
     def __post_init__(self) -> None:
         """Check the labels, so that no loader has to."""

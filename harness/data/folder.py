@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.core.errors import HarnessError
-from harness.data import DATASETS, Array, Source, data_root
-from harness.data.images import Channels, Encoded, Size, decode_images
+from harness.data import DATASETS, Source, data_root
+from harness.data.images import Channels, Encoded, Size, encoded_source
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
@@ -32,7 +32,8 @@ def folder(
     Args:
         path: the folder, below `root` unless absolute.
         root: directory that holds data; default HARNESS_DATA, else `./data`.
-        size: scale the shorter side to this (bilinear, antialiased) and cut out the middle square.
+        size: scale the shorter side to this (bilinear, antialiased) and cut out the middle square; "model" for what
+            each model asks for.
         channels: 1 for grey, 3 for RGB; default RGB unless all chosen images are grey.
         name: how reports name the data; default the folder's name.
 
@@ -51,12 +52,12 @@ def folder(
     if not files:
         raise HarnessError(f"{top}: no image in its {len(classes)} class folders; known: {', '.join(IMAGE_SUFFIXES)}")
 
-    def read(indices: npt.NDArray[np.int64]) -> Array:
+    def encoded(indices: npt.NDArray[np.int64]) -> Iterator[Encoded]:
         chosen = (files[int(index)][0] for index in indices)
-        return decode_images((Encoded(str(file), file) for file in chosen), size, channels)
+        return (Encoded(str(file), file) for file in chosen)
 
     labels = np.array([label for _, label in files], dtype=np.int64)
-    return Source(name or top.name, labels, tuple(classes), read)
+    return encoded_source(name or top.name, labels, tuple(classes), encoded, size, channels)
 
 
 def _images_below(class_folder: Path) -> Iterator[Path]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -16,14 +17,16 @@ import numpy.typing as npt
 from pydantic import Field
 
 from harness.core.errors import HarnessError
+from harness.core.geometry import Geometry, square
+from harness.data import Source
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
 
-Size = Annotated[int, Field(ge=1)]
-"""Side of the square that `resize_and_crop` makes."""
+Size = Annotated[int, Field(ge=1)] | Literal["model"]
+"""Side of the square that images are made into, or "model" for what each model asks for."""
 
 Channels = Literal[1, 3]
 """Grey or RGB."""
@@ -44,20 +47,47 @@ class Encoded(NamedTuple):
     """The file's bytes, or the file."""
 
 
-def decode_images(images: Iterable[Encoded], size: int | None = None, channels: Channels | None = None) -> Pixels:
+def encoded_source(
+    name: str,
+    labels: npt.NDArray[np.int64],
+    classes: tuple[str, ...],
+    encoded: Callable[[npt.NDArray[np.int64]], Iterable[Encoded]],
+    size: Size | None,
+    channels: Channels | None = None,
+) -> Source:
+    """A data set of encoded images.
+
+    Args:
+        name: how reports name the data.
+        labels: (N,) class numbers.
+        classes: one name per class.
+        encoded: indices (M,) to as many images, in their order.
+        size: side of the square that they are made into, "model" for what each model asks for, None to keep them.
+        channels: see `decode_images`.
+    """
+
+    def at(geometry: Geometry | None) -> Source:
+        return Source(name, labels, classes, lambda indices: decode_images(encoded(indices), geometry, channels))
+
+    return replace(at(None), at=at) if size == "model" else at(None if size is None else square(size))
+
+
+def decode_images(
+    images: Iterable[Encoded], geometry: Geometry | None = None, channels: Channels | None = None
+) -> Pixels:
     """Decode images, in threads, to (N, C, H, W).
 
     Palettes are looked up, transparency is dropped and rotation tags are ignored, as torchvision does.
 
     Args:
         images: at least one; consumed once, a few at a time.
-        size: side of the square that `resize_and_crop` makes of each; None keeps the images as they are.
+        geometry: what `fit` makes of each; None keeps the images as they are.
         channels: 1 for grey, 3 for RGB; None for RGB unless all images are grey.
 
     Raises:
         HarnessError: for an image that cannot be read, more than 8 bits per channel, or different sizes.
     """
-    decode = partial(_decode_all, size=size, channels=channels)
+    decode = partial(_decode_all, geometry=geometry, channels=channels)
     waiting, names, arrays = iter(images), list[str](), list[Pixels]()
     workers = min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as pool:
@@ -69,25 +99,29 @@ def decode_images(images: Iterable[Encoded], size: int | None = None, channels: 
     return _stack(arrays, names)
 
 
-def resize_and_crop(image: Image.Image, size: int) -> Image.Image:
-    """Scale the shorter side to `size` (bilinear, antialiased) and cut out the middle `size` x `size` square.
+def fit(image: Image.Image, geometry: Geometry) -> Image.Image:
+    """Scale an image and cut out its middle; what lies outside of a scaled image that is too small is black.
 
     Rounds as torchvision's Resize and CenterCrop do on PIL images.
     """
     from PIL import Image
 
     width, height = image.size
-    shorter = min(width, height)
-    width, height = int(size * width / shorter), int(size * height / shorter)
-    left, top = round((width - size) / 2), round((height - size) / 2)
-    return image.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + size, top + size))
+    if geometry.squash:
+        width = height = geometry.resize
+    else:
+        shorter = min(width, height)
+        width, height = int(geometry.resize * width / shorter), int(geometry.resize * height / shorter)
+    left, top = round((width - geometry.width) / 2), round((height - geometry.height) / 2)
+    scaled = image.resize((width, height), Image.Resampling[geometry.interpolation.upper()])
+    return scaled.crop((left, top, left + geometry.width, top + geometry.height))
 
 
-def _decode_all(images: Sequence[Encoded], size: int | None, channels: Channels | None) -> list[Pixels]:
-    return [_decode(image, size, channels) for image in images]
+def _decode_all(images: Sequence[Encoded], geometry: Geometry | None, channels: Channels | None) -> list[Pixels]:
+    return [_decode(image, geometry, channels) for image in images]
 
 
-def _decode(encoded: Encoded, size: int | None, channels: Channels | None) -> Pixels:
+def _decode(encoded: Encoded, geometry: Geometry | None, channels: Channels | None) -> Pixels:
     """One image to (C, H, W); C is 1 or 3."""
     from PIL import Image
 
@@ -101,7 +135,7 @@ def _decode(encoded: Encoded, size: int | None, channels: Channels | None) -> Pi
     # Broken PNG chunks are a SyntaxError in Pillow, and some truncated headers a ValueError.
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise HarnessError(f"{encoded.where}: not a readable image ({error})") from error
-    array = np.asarray(converted if size is None else resize_and_crop(converted, size))
+    array = np.asarray(converted if geometry is None else fit(converted, geometry))
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.core.errors import HarnessError
-from harness.data import DATASETS, Array, Source, data_root
-from harness.data.images import Channels, Encoded, Size, decode_images
+from harness.data import DATASETS, Source, data_root
+from harness.data.images import Channels, Encoded, Size, encoded_source
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")
@@ -46,7 +46,8 @@ def parquet(
         split: file name without `.parquet`, or the part before the first `-` (`test-00000-of-00001.parquet`).
         root: directory that holds data; default HARNESS_DATA, else `./data`.
         name: how reports name the data; default the folder's name and the split.
-        size: scale the shorter side to this (bilinear, antialiased) and cut out the middle square.
+        size: scale the shorter side to this (bilinear, antialiased) and cut out the middle square; "model" for what
+            each model asks for.
         channels: 1 for grey, 3 for RGB; default RGB unless all chosen images are grey.
 
     Raises:
@@ -63,13 +64,15 @@ def parquet(
     classes = _class_names(schema.metadata, label_column) or tuple(map(str, range(int(labels.max(initial=-1)) + 1)))
     groups = _row_groups(files)
 
-    def read(indices: npt.NDArray[np.int64]) -> Array:
+    def encoded(indices: npt.NDArray[np.int64]) -> Iterable[Encoded]:
         ascending = np.sort(indices)
-        images = decode_images(_encoded(groups, leaf, ascending), size, channels)
-        in_order = np.array_equal(ascending, indices)
-        return images if in_order else images[np.searchsorted(ascending, indices)]
+        images = _encoded(groups, leaf, ascending)
+        if np.array_equal(ascending, indices):
+            return images
+        held = list(images)
+        return (held[position] for position in np.searchsorted(ascending, indices))
 
-    return Source(name or f"{Path(path).name} ({split})", labels, classes, read)
+    return encoded_source(name or f"{Path(path).name} ({split})", labels, classes, encoded, size, channels)
 
 
 def _files_of(folder: Path, split: str) -> list[Path]:

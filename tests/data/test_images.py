@@ -11,8 +11,9 @@ from PIL import Image
 from torchvision import transforms
 
 from harness.core.errors import HarnessError
+from harness.core.geometry import Geometry, square
 from harness.data import images as module
-from harness.data.images import Encoded, decode_images, resize_and_crop
+from harness.data.images import Encoded, Size, decode_images, encoded_source, fit
 
 RED = (200, 10, 20)
 
@@ -95,15 +96,45 @@ def test_different_sizes_are_an_error_that_says_to_set_size() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(50, 30), (30, 50), (31, 31), (7, 5), (24, 24), (33, 100)])
-@pytest.mark.parametrize("size", [24, 17])
-def test_resize_and_crop_is_torchvisions_resize_and_center_crop(width: int, height: int, size: int) -> None:
+@pytest.mark.parametrize("geometry", [square(24), square(17), Geometry(28, 24, 24, "bicubic"), Geometry(20, 24, 18)])
+def test_fit_is_torchvisions_resize_and_center_crop(width: int, height: int, geometry: Geometry) -> None:
     image = noise("RGB", width, height)
-    theirs = transforms.CenterCrop(size)(transforms.Resize(size)(image))
-    assert np.array_equal(np.asarray(resize_and_crop(image, size)), np.asarray(theirs))
+    resize = transforms.Resize(geometry.resize, transforms.InterpolationMode(geometry.interpolation))
+    theirs = transforms.CenterCrop((geometry.height, geometry.width))(resize(image))
+    assert np.array_equal(np.asarray(fit(image, geometry)), np.asarray(theirs))
+
+
+def test_a_squashed_image_loses_its_shape_and_nothing_else() -> None:
+    image = noise("RGB", 40, 30)
+    theirs = transforms.Resize((20, 20))(image)
+    assert np.array_equal(np.asarray(fit(image, Geometry(20, 20, 20, squash=True))), np.asarray(theirs))
+
+
+def test_a_geometry_says_what_it_does_in_few_words() -> None:
+    assert Geometry(256, 224, 224).label == "resize 256, crop 224"
+    assert Geometry(20, 16, 18, "bicubic", squash=True).label == "squash 20, crop 16x18, bicubic"
+
+
+@pytest.mark.parametrize(("size", "shape"), [(None, (1, 3, 30, 40)), (8, (1, 3, 8, 8)), ("model", (1, 3, 30, 40))])
+def test_images_come_in_the_size_that_is_asked_for(size: Size | None, shape: tuple[int, ...]) -> None:
+    files = [png(noise("RGB", 40, 30))]
+    source = encoded_source("x", np.zeros(1, dtype=np.int64), ("a",), lambda _: files, size)
+    assert source.read(np.arange(1)).shape == shape
+    assert (source.at is not None) == (size == "model")
+
+
+def test_where_models_are_asked_the_same_files_come_in_any_geometry() -> None:
+    files = [png(noise("RGB", 40, 30)), png(noise("RGB", 20, 50))]
+    source = encoded_source("x", np.array([1, 0]), ("a", "b"), lambda some: [files[i] for i in some], "model", 1)
+    assert source.at is not None
+    fitted = source.at(Geometry(18, 16, 12))
+    assert fitted.read(np.array([1, 0])).shape == (2, 1, 16, 12)
+    assert (fitted.name, fitted.classes, fitted.at) == ("x", ("a", "b"), None)
+    assert np.array_equal(fitted.labels, source.labels)
 
 
 def test_with_size_images_of_different_sizes_are_decoded_to_one() -> None:
-    decoded = decode_images([png(noise("RGB", 40, 30)), png(noise("L", 20, 50))], size=16)
+    decoded = decode_images([png(noise("RGB", 40, 30)), png(noise("L", 20, 50))], square(16))
     assert decoded.shape == (2, 3, 16, 16)
 
 
