@@ -35,7 +35,7 @@ class Cell(Closed):
     seed: int
     """Seed of the attack."""
     surrogate: str
-    """Suite name of the model that crafts; the target's own for clean and white-box cells."""
+    """Suite name of the model that crafts, or whose geometry the images have; the target's own for white-box cells."""
     target: str
     """Suite name of the model that is judged."""
 
@@ -71,8 +71,9 @@ class DatasetEntry(Closed):
     """Number of images used."""
     selection: str
     """How they were chosen: "class-balanced", "first", "listed"."""
-    fingerprint: str
-    """sha256 over pixels, labels and indices."""
+    fingerprints: dict[str, str]
+    """sha256 over pixels, labels and indices, by the geometry in which models are given the images; "" for one that is
+    the same for all."""
     keep: Literal["all", "surrogate-correct", "all-correct"]
     """Which images tables count."""
 
@@ -90,6 +91,8 @@ class Cells(Closed):
     """In the order of the file."""
     cells: list[Cell]
     """In the order in which they run: clean cells first."""
+    carried: list[Cell] = []
+    """Clean predictions on images in the geometry of another model, `surrogate`: what transfer cells compare with."""
 
     def model(self, name: str) -> ModelEntry:
         """The model under a suite name."""
@@ -97,11 +100,11 @@ class Cells(Closed):
 
     def ids(self) -> set[str]:
         """The records that the suite needs; two cells that ask the same thing share one."""
-        return {cell.id for cell in self.cells}
+        return {cell.id for cell in (*self.cells, *self.carried)}
 
     def missing(self, store: Store) -> list[Cell]:
         """The cells without a record."""
-        return [cell for cell in self.cells if cell.id not in store]
+        return [cell for cell in (*self.cells, *self.carried) if cell.id not in store]
 
 
 def cells_path(store: Store, suite: str) -> Path:

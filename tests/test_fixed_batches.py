@@ -115,7 +115,7 @@ def by_hand(results: Results, crafting: Classifier, judging: Classifier) -> list
     (data,) = results.plan.datasets.values()
     step = results.plan.jobs[-1].questions[0].arguments["step_size"]
     predictions: list[int] = []
-    for images, labels in batches(data):
+    for images, labels in batches(data.at(None)):
         predictions += judging(pgd(crafting, images, labels, 32 / 255, 4, step)).argmax(1).tolist()
     return predictions
 
@@ -125,7 +125,7 @@ def test_clean_predictions_are_those_of_consecutive_batches(suite: Write) -> Non
     outcomes = results.outcomes(id_of(results, "clean", "batch", "batch"))
     (data,) = results.plan.datasets.values()
     with torch.no_grad():
-        expected = [label for images, _ in batches(data) for label in batch_view()(images).argmax(1).tolist()]
+        expected = [label for images, _ in batches(data.at(None)) for label in batch_view()(images).argmax(1).tolist()]
     assert outcomes["clean_prediction"].tolist() == expected
 
 

@@ -115,7 +115,7 @@ def test_a_plan_writes_nothing_and_a_run_leaves_only_its_store_and_no_unfinished
 def test_outcomes_are_what_the_model_says_about_the_images(suite_file: SuiteFile) -> None:
     results = run(suite_file())
     clean = results.plan.cells.cells[0]
-    dataset = results.plan.datasets["digits (test)"]
+    dataset = results.plan.datasets["digits (test)"].at(None)
     model = harness.load_model("zoo:digits-vgg6-none")
     with torch.no_grad():
         predictions = model(torch.from_numpy(dataset.images).float() / 255 if dataset.images.dtype == "uint8"
@@ -227,7 +227,7 @@ def test_a_record_can_be_traced_to_weights_images_arguments_code_and_machine(sui
     assert record.question.target == record.target.fingerprint == harness.load_model("zoo:digits-vgg6-bn").fingerprint
     assert record.target.details["weights_file"] == "digits-vgg6-bn.safetensors"
     assert record.target.norm == "bn"
-    assert record.question.dataset == results.plan.datasets["digits (test)"].fingerprint
+    assert record.question.dataset == results.plan.datasets["digits (test)"].at(None).fingerprint
     assert record.passed == {"steps": 3, "step_size": "eps/2"}
     assert record.question.arguments["steps"] == 3
     assert record.question.arguments["step_size"] == pytest.approx(4 / 255)

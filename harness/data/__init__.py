@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,45 @@ class Dataset:
     """One name per class."""
     fingerprint: str
     """sha256 over pixels, labels and indices."""
+    geometry: Geometry | None = None
+    """How the files were made into these images, where models were asked."""
+
+
+@dataclass(frozen=True)
+class ChosenImages:
+    """The images that a suite uses, in the geometry of each of its models."""
+
+    source: Source
+    """The whole data set."""
+    indices: npt.NDArray[np.int64]
+    """(N,) positions of the chosen images in it."""
+    name: str
+    """How reports name the data."""
+    read: dict[Geometry | None, Dataset] = field(default_factory=dict, compare=False)
+    """What was read so far: every image is decoded once per geometry."""
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.indices)
+
+    def at(self, geometry: Geometry | None) -> Dataset:
+        """The images as a model of this geometry is given them; the same for all models unless the source asks them.
+
+        Raises:
+            HarnessError: when the source asks and the model has no geometry, and as `take` does.
+        """
+        if self.source.at is None:
+            geometry = None
+        elif geometry is None:
+            raise HarnessError(
+                f"{self.name} gives every model images as it asks for them, and this one does not say how.\n"
+                "     write resize and crop in its table, or a number as the data set's `size`"
+            )
+        if geometry not in self.read:
+            source = self.source.at(geometry) if self.source.at and geometry else self.source
+            dataset = take(source, self.indices)
+            self.read[geometry] = replace(dataset, name=self.name, geometry=geometry)
+        return self.read[geometry]
 
 
 Loader = Callable[..., Source]

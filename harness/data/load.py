@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from harness.core.errors import HarnessError, did_you_mean
+from harness.core.geometry import Geometry
 from harness.core.registry import parameters_of
 from harness.core.validation import check_value
-from harness.data import DATASETS, Dataset, take
+from harness.data import DATASETS, ChosenImages, Dataset
 from harness.data.subset import Choice, choose
 
 
@@ -21,8 +21,34 @@ def load_dataset(
     indices: Choice = "balanced",
     label: str | None = None,
     limit: int | None = None,
+    geometry: Geometry | None = None,
 ) -> Dataset:
-    """Load the images that a suite uses.
+    """Load images: those of `choose_images`, with their pixels.
+
+    Args:
+        id: see `choose_images`, for this and all that follow but the last.
+        arguments: see there.
+        samples: see there.
+        indices: see there.
+        label: see there.
+        limit: see there.
+        geometry: that of a model, for loaders whose `size` is "model".
+
+    Raises:
+        HarnessError: as `choose_images` does, and for unusable files.
+    """
+    return choose_images(id, arguments, samples, indices, label, limit).at(geometry)
+
+
+def choose_images(
+    id: str,
+    arguments: Mapping[str, Any] | None = None,
+    samples: int | None = None,
+    indices: Choice = "balanced",
+    label: str | None = None,
+    limit: int | None = None,
+) -> ChosenImages:
+    """Choose the images that a suite uses; reads no pixels.
 
     Args:
         id: name of a registered loader.
@@ -33,14 +59,13 @@ def load_dataset(
         limit: use no more images than this, however many `samples` and `indices` ask for.
 
     Raises:
-        HarnessError: for an unknown loader, key, value or index, too many samples, or missing or unusable files.
+        HarnessError: for an unknown loader, key, value or index, too many samples, or missing files.
     """
     source = DATASETS.get(id)(**resolve_arguments(id, arguments or {}))
     if limit is not None:
         available = len(indices) if isinstance(indices, list) else len(source.labels)
         samples = min(limit, available if samples is None else samples)
-    dataset = take(source, choose(source.labels, samples, indices))
-    return replace(dataset, name=label) if label else dataset
+    return ChosenImages(source, choose(source.labels, samples, indices), label or source.name)
 
 
 def resolve_arguments(id: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,8 @@ import pandas as pd
 import torch
 
 from harness.attacks import as_float
-from harness.cells import Cell
 from harness.core.errors import HarnessError, ThreatModelViolation
+from harness.core.geometry import Geometry
 from harness.environment import environment
 from harness.executors.batches import SMALLEST, Outcomes, find_batch_size, halving
 from harness.executors.outcome import Outcome, describe, last_line, todo
@@ -25,6 +25,7 @@ from harness.job import PROBE_IMAGES
 from harness.judging import Arena, run_clean
 from harness.metrics.flags import flags_of
 from harness.metrics.summary import summarize
+from harness.models.carried import carried
 from harness.models.classifier import Classifier
 from harness.models.examination import EXAMINED_IMAGES, examine
 from harness.plan import Job, Plan, open_model
@@ -92,12 +93,11 @@ class LocalExecutor:
             return list(positions)
         able = []
         for position in positions:
-            target = job.cells[position].target
-            clean = self._clean_cell(target, job.dataset)
-            if clean.id in self.store:
+            target, clean = job.cells[position].target, job.clean[position]
+            if clean in self.store:
                 able.append(position)
             else:
-                reason = self.store.failure(clean.id) or "unknown"
+                reason = self.store.failure(clean) or "unknown"
                 self._fail(job, [position], HarnessError(f'"{target}" has no clean predictions: {last_line(reason)}'))
         return able
 
@@ -114,13 +114,14 @@ class LocalExecutor:
 
     def _run_clean(self, job: Job) -> None:
         begin = time.perf_counter()
-        model, arena = self._model(job.surrogate), self._arena(job.dataset, job.surrogate)
+        model, arena = self._target(job, 0), self._arena(job.dataset, job.surrogate)
         images = as_float(arena.images[:EXAMINED_IMAGES])
         flags: dict[str, int] = {}
 
         def predict_and_examine(arena: Arena, finished: npt.NDArray[np.bool_]) -> Iterator[Outcomes]:
             outcomes = run_clean(model, arena)
-            flags.update(examine(model, images, arena.batch_size))
+            # A model is examined once, on images in its own geometry.
+            flags.update({} if job.is_carried else examine(model, images, arena.batch_size))
             yield {"clean": outcomes}
 
         batches = predict_and_examine if job.fixed_batches else partial(halving, predict_and_examine)
@@ -130,7 +131,7 @@ class LocalExecutor:
             flags.pop("batch_dependent", None)
         flags.update(flags_of(batch["clean"]))
         seconds, values = time.perf_counter() - begin, summarize(batch["clean"])
-        self._file(job, 0, batch["clean"], seconds, flags, values, examined=len(images))
+        self._file(job, 0, batch["clean"], seconds, flags, values, examined=0 if job.is_carried else len(images))
 
     def _run_craft(self, job: Job, positions: Sequence[int], advance: Progress) -> None:
         assert job.craft is not None
@@ -139,8 +140,8 @@ class LocalExecutor:
         cells = {job.cells[i].id: job.cells[i] for i in positions}
         parts = {id: [] if (done := self.store.partial(id)) is None else [done] for id in cells}
         finished = finished_everywhere(parts, arena)
-        targets = {id: self._model(cell.target) for id, cell in cells.items()}
-        clean = {id: self._clean_predictions(cell) for id, cell in cells.items()}
+        targets = {job.cells[i].id: self._target(job, i) for i in positions}
+        clean = {job.cells[i].id: self._clean_predictions(job.clean[i], arena) for i in positions}
         share = job.seconds / len(finished)
         advance(share * int(finished.sum()))
         run = partial(job.craft.run, self._model(job.surrogate), targets, clean)
@@ -173,7 +174,7 @@ class LocalExecutor:
             id=cell.id,
             question=job.questions[position],
             target=models[cell.target].entry.description,
-            surrogate=models[cell.surrogate].entry.description,
+            surrogate=models[cell.surrogate if job.craft else cell.target].entry.description,
             dataset=cell.dataset,
             passed=job.craft.attack.passed if job.craft else {},
             n=len(outcomes),
@@ -186,15 +187,10 @@ class LocalExecutor:
         )
         self.store.write(record, outcomes)
 
-    def _clean_cell(self, model: str, dataset: str) -> Cell:
-        cells = self.plan.cells.cells
-        return next(cell for cell in cells if (cell.mode, cell.target, cell.dataset) == ("clean", model, dataset))
-
-    def _clean_predictions(self, cell: Cell) -> npt.NDArray[np.int64]:
-        """(N,) predictions of a cell's target, from the record of its clean cell, which runs first."""
-        outcomes = self.store.outcomes(self._clean_cell(cell.target, cell.dataset).id).set_index("index")
-        indices = self.plan.datasets[cell.dataset].indices
-        return outcomes["clean_prediction"].reindex(indices).to_numpy(dtype=np.int64)
+    def _clean_predictions(self, id: str, arena: Arena) -> npt.NDArray[np.int64]:
+        """(N,) predictions on clean images, from the record of the clean cell, which runs first."""
+        outcomes = self.store.outcomes(id).set_index("index")
+        return outcomes["clean_prediction"].reindex(arena.dataset.indices).to_numpy(dtype=np.int64)
 
     @cached_property
     def _environment(self) -> dict[str, Any]:
@@ -206,8 +202,8 @@ class LocalExecutor:
         return open_model(model.spec, model.calibration, self.device)
 
     def _arena(self, label: str, model: str) -> Arena:
-        """A data set, in batches that suit a model."""
-        arena = self._images(label)
+        """A data set as a model is given it, in batches that suit the model."""
+        arena = self._images(label, self.plan.models[model].geometry)
         if self.plan.suite.batch_size != "auto":
             return arena
         if (label, model) not in self._batch_sizes:
@@ -215,9 +211,14 @@ class LocalExecutor:
             self._batch_sizes[label, model] = find_batch_size(self._model(model), images)
         return arena.with_batch_size(self._batch_sizes[label, model])
 
-    def _open(self, label: str) -> Arena:
+    def _open(self, label: str, geometry: Geometry | None) -> Arena:
         size = self.plan.suite.batch_size
-        return Arena(self.plan.datasets[label], self.device, SMALLEST if size == "auto" else size)
+        return Arena(self.plan.datasets[label].at(geometry), self.device, SMALLEST if size == "auto" else size)
+
+    def _target(self, job: Job, position: int) -> Classifier:
+        """The model that a cell judges, as it sees the images of the surrogate."""
+        model, size = self._model(job.cells[position].target), job.carried[position]
+        return carried(model, *size) if size else model
 
 
 def finished_everywhere(parts: Mapping[str, Sequence[pd.DataFrame]], arena: Arena) -> npt.NDArray[np.bool_]:

@@ -54,5 +54,5 @@ def describe(plan: Plan, job: Job) -> str:
     """A job in a few words, for the progress line."""
     label = plan.models[job.surrogate].entry.label
     if job.craft is None:
-        return f"clean predictions of {label}"
+        return f"clean predictions of {plan.models[job.cells[0].target].entry.label}"
     return f"{job.cells[0].attack} {job.craft.threat.label} on {label}"

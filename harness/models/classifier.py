@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from harness.core.geometry import Geometry
 from harness.models.census import NormCensus, take_census
 from harness.models.state import State
 from harness.models.views import depends_on_batch
@@ -50,12 +51,17 @@ class Classifier(nn.Module):
         mean: tuple[float, ...] = (0.0,),
         std: tuple[float, ...] = (1.0,),
         input_size: tuple[int, int] | None = None,
+        geometry: Geometry | None = None,
     ) -> None:
-        """`mean` and `std` are per channel, or one number for all; `input_size` is (H, W) where it matters."""
+        """`mean` and `std` are per channel, or one number for all.
+
+        `input_size` is (H, W) where it matters, `geometry` how image files are made into such images, where known.
+        """
         super().__init__()
         self.network = network
         self.provenance = provenance
         self.input_size = input_size
+        self.geometry = geometry
         self.recomputed: frozenset[str] = frozenset()
         """Buffers that follow from the rest and from what the provenance says; no part of the fingerprint."""
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from harness.cells import AttackEntry, Cells
 from harness.core.errors import Problems
-from harness.data import Dataset
+from harness.data import ChosenImages
 from harness.plan.attacks import Variant, plan_attacks, plan_threats
 from harness.plan.batches import check_batches
 from harness.plan.datasets import describe_dataset, plan_datasets
@@ -34,7 +34,7 @@ class Plan:
     """What was asked for."""
     path: str
     """The suite's file."""
-    datasets: Mapping[str, Dataset]
+    datasets: Mapping[str, ChosenImages]
     """Images by label."""
     models: Mapping[str, PlannedModel]
     """Models by suite name."""
@@ -73,22 +73,26 @@ def make_plan(name: str | Path, options: Options = Options()) -> Plan:
 
 def assemble(
     reading: Reading,
-    datasets: Mapping[str, Dataset],
+    datasets: Mapping[str, ChosenImages],
     models: Mapping[str, PlannedModel],
     variants: list[Variant],
     sections: list[Section],
 ) -> Plan:
     """The plan of a suite without mistakes."""
     suite = reading.suite
-    jobs = tuple(job for label, data in datasets.items() for job in JobMaker(suite, label, data, models).jobs(sections))
+    jobs = tuple(
+        job for label, images in datasets.items() for job in JobMaker(suite, label, images, models).jobs(sections)
+    )
+    planned = [(job, cell) for job in jobs for cell in job.cells]
     cells = Cells(
         suite=suite.name,
         models=[model.entry for model in models.values()],
         datasets=[
-            describe_dataset(label, data, spec)
-            for (label, data), spec in zip(datasets.items(), suite.datasets, strict=True)
+            describe_dataset(label, images, spec)
+            for (label, images), spec in zip(datasets.items(), suite.datasets, strict=True)
         ],
         attacks=[AttackEntry(label=variant.label, facts=variant.spec.facts) for variant in variants],
-        cells=[cell for job in jobs for cell in job.cells],
+        cells=[cell for job, cell in planned if not job.is_carried],
+        carried=[cell for job, cell in planned if job.is_carried],
     )
     return Plan(suite, reading.path, datasets, models, jobs, cells)

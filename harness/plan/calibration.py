@@ -12,8 +12,8 @@ from harness.attacks import as_float
 from harness.core.errors import HarnessError
 from harness.core.randomness import Draws
 from harness.core.registry import parameters_of
-from harness.data import DATASETS, Dataset
-from harness.data.load import load_dataset
+from harness.data import DATASETS, ChosenImages, Dataset
+from harness.data.load import choose_images
 from harness.models.views import Calibration
 from harness.plan.datasets import loader_arguments
 from harness.plan.options import Options
@@ -29,9 +29,9 @@ class Calibrations:
 
     suite: Suite
     options: Options
-    loaded: dict[str, Dataset] = field(default_factory=dict)
+    loaded: dict[str, ChosenImages] = field(default_factory=dict)
 
-    def images_for(self, spec: ModelSpec) -> Dataset | None:
+    def images_for(self, spec: ModelSpec) -> ChosenImages | None:
         """The images of a model; None for models that need none. `--limit` does not concern them.
 
         Raises:
@@ -45,7 +45,7 @@ class Calibrations:
         key = images.model_dump_json()
         if key not in self.loaded:
             arguments = loader_arguments(images, self.options)
-            self.loaded[key] = load_dataset(images.id, arguments, images.samples, images.indices)
+            self.loaded[key] = choose_images(images.id, arguments, images.samples, images.indices)
         return self.loaded[key]
 
     def _training_split(self) -> ImagesSpec:

@@ -8,26 +8,26 @@ from typing import Any
 from harness.cells import DatasetEntry
 from harness.core.registry import parameters_of
 from harness.core.validation import check_value
-from harness.data import DATASETS, Dataset
-from harness.data.load import load_dataset, resolve_arguments
+from harness.data import DATASETS, ChosenImages
+from harness.data.load import choose_images, resolve_arguments
 from harness.plan.mistakes import Mistakes
 from harness.plan.options import Options
 from harness.spec import DatasetSpec, ImagesSpec, Reading
 
 
-def plan_datasets(reading: Reading, options: Options, mistakes: Mistakes) -> dict[str, Dataset]:
+def plan_datasets(reading: Reading, options: Options, mistakes: Mistakes) -> dict[str, ChosenImages]:
     """The suite's data sets by label."""
-    datasets: dict[str, Dataset] = {}
+    datasets: dict[str, ChosenImages] = {}
     for position, spec in enumerate(reading.suite.datasets):
         where = reading.place("datasets", position)
         if ("datasets", position) in reading.unread or not check_keys(spec, where, mistakes):
             continue
-        dataset = mistakes.attempt(where, loader(spec, options))
-        if dataset is None:
+        images = mistakes.attempt(where, loader(spec, options))
+        if images is None:
             continue
-        if dataset.name in datasets:
-            mistakes.add(where, f'two data sets are called "{dataset.name}"; give one a label')
-        datasets[dataset.name] = dataset
+        if images.name in datasets:
+            mistakes.add(where, f'two data sets are called "{images.name}"; give one a label')
+        datasets[images.name] = images
     return datasets
 
 
@@ -44,10 +44,17 @@ def check_keys(spec: DatasetSpec, where: str, mistakes: Mistakes) -> bool:
     return len(mistakes.found) == before
 
 
-def loader(spec: DatasetSpec, options: Options) -> Callable[[], Dataset]:
-    """What loads the images of a `[dataset]` table; raises HarnessError when they are not there."""
+def loader(spec: DatasetSpec, options: Options) -> Callable[[], ChosenImages]:
+    """What chooses the images of a `[dataset]` table; raises HarnessError when they cannot be had."""
     arguments = loader_arguments(spec, options)
-    return lambda: load_dataset(spec.id, arguments, spec.samples, spec.indices, spec.label, options.limit)
+
+    def load() -> ChosenImages:
+        images = choose_images(spec.id, arguments, spec.samples, spec.indices, spec.label, options.limit)
+        if images.source.at is None:
+            images.at(None)  # unusable files are mistakes of the data set, not of the models that are asked about them
+        return images
+
+    return load
 
 
 def loader_arguments(spec: ImagesSpec, options: Options) -> dict[str, Any]:
@@ -56,9 +63,12 @@ def loader_arguments(spec: ImagesSpec, options: Options) -> dict[str, Any]:
     return {**spec.arguments, **({"download": True} if may_download else {})}
 
 
-def describe_dataset(label: str, dataset: Dataset, spec: DatasetSpec) -> DatasetEntry:
+def describe_dataset(label: str, images: ChosenImages, spec: DatasetSpec) -> DatasetEntry:
     """What reports say about a data set."""
     selection = {"balanced": "class-balanced", "first": "first"}.get(str(spec.indices), "listed")
+    fingerprints = {
+        geometry.label if geometry else "": dataset.fingerprint for geometry, dataset in images.read.items()
+    }
     return DatasetEntry(
-        label=label, samples=len(dataset.labels), selection=selection, fingerprint=dataset.fingerprint, keep=spec.keep
+        label=label, samples=len(images), selection=selection, fingerprints=fingerprints, keep=spec.keep
     )

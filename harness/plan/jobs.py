@@ -9,13 +9,14 @@ from typing import Any
 from harness.cells import Cell
 from harness.core.errors import HarnessError
 from harness.core.precision import Precision
-from harness.data import Dataset
+from harness.data import ChosenImages, Dataset
 from harness.job import CraftJob
+from harness.models.carried import POLICY
 from harness.plan.attacks import Crafting
 from harness.plan.models import PlannedModel
 from harness.plan.sections import Section
 from harness.spec import Suite
-from harness.store import Question
+from harness.store import CARRIED, Question
 
 PASS_FACTOR = 3.0
 """Cost of a forward-and-backward pass in forward passes."""
@@ -28,11 +29,15 @@ class Job:
     dataset: str
     """The data set's label."""
     surrogate: str
-    """Suite name of the model that crafts, or that predicts."""
+    """Suite name of the model that crafts, or whose geometry the images have that another model predicts."""
     cells: tuple[Cell, ...]
     """What it answers."""
     questions: tuple[Question, ...]
     """The cells' questions, in their order."""
+    clean: tuple[str, ...]
+    """Ids of the clean predictions that the cells are compared with, in their order; none for clean predictions."""
+    carried: tuple[tuple[int, int] | None, ...]
+    """(H, W) that images are scaled to for the targets, in the order of the cells; None where they fit as they are."""
     craft: CraftJob | None
     """What to craft; None for clean predictions."""
     seconds: float
@@ -42,6 +47,11 @@ class Job:
     fixed_batches: bool = False
     """Whether the batch size is part of a question, so that batches must not be halved."""
 
+    @property
+    def is_carried(self) -> bool:
+        """Whether it asks a model for clean predictions on images in the geometry of another one."""
+        return self.craft is None and self.cells[0].target != self.surrogate
+
 
 @dataclass(frozen=True)
 class JobMaker:
@@ -50,52 +60,75 @@ class JobMaker:
     suite: Suite
     label: str
     """The data set's."""
-    data: Dataset
+    images: ChosenImages
     models: Mapping[str, PlannedModel]
+
+    def data(self, name: str) -> Dataset:
+        """The images as a model is given them."""
+        return self.images.at(self.models[name].geometry)
 
     def jobs(self, sections: Sequence[Section]) -> Iterator[Job]:
         """Clean predictions of every model that takes part, then one job per crafting."""
         taking_part = {name for section in sections for name in (*section.surrogates, *section.targets)}
         for name in self.models:
             if name in taking_part:
-                yield self.clean(name)
+                yield self.clean(name, name)
+        yield from self._carried_jobs(sections)
         for section in sections:
             for seed in self.suite.seeds:
                 for crafting in section.craftings:
                     for surrogate in section.surrogates:
                         yield self.craft(section, crafting, surrogate, seed)
 
-    def clean(self, name: str) -> Job:
-        """The clean predictions of a model."""
-        model = self.models[name]
-        fingerprint, batch = model.entry.description.fingerprint, self._batch(name)
-        question = Question(
-            mode="clean", target=fingerprint, surrogate=fingerprint, dataset=self.data.fingerprint, arguments=batch
-        )
+    def _carried_jobs(self, sections: Sequence[Section]) -> Iterator[Job]:
+        """Clean predictions of targets on the images of surrogates, where these are not their own."""
+        seen = set[str]()
+        for section in sections:
+            for surrogate in section.surrogates:
+                for target in section.targets if section.mode == "transfer" else ():
+                    if self.data(surrogate) is self.data(target):
+                        continue
+                    job = self.clean(surrogate, target)
+                    if job.cells[0].id not in seen:
+                        seen.add(job.cells[0].id)
+                        yield job
+
+    def clean(self, surrogate: str, target: str) -> Job:
+        """The clean predictions of a model on images in the geometry of another, or its own."""
+        model, question = self.models[target], self._clean_question(surrogate, target)
         cell = Cell(
             id=question.id, mode="clean", attack="Clean", threat="", norm="", epsilon=0.0, dataset=self.label,
-            seed=self.suite.seeds[0], surrogate=name, target=name,
+            seed=self.suite.seeds[0], surrogate=surrogate, target=target,
         )  # fmt: skip
-        seconds = len(self.data.labels) * model.seconds_per_image
-        return Job(self.label, name, (cell,), (question,), None, seconds, 0, fixed_batches=bool(batch))
+        seconds, fixed = len(self.images) * model.seconds_per_image, bool(self._batch(target))
+        carried = (self._carried_to(surrogate, target),)
+        return Job(self.label, surrogate, (cell,), (question,), (), carried, None, seconds, 0, fixed_batches=fixed)
+
+    def _clean_question(self, surrogate: str, target: str) -> Question:
+        fingerprint = self.models[target].entry.description.fingerprint
+        arguments = {**self._batch(target), **self._carrying(surrogate, target)}
+        dataset = self.data(surrogate).fingerprint
+        return Question(mode="clean", target=fingerprint, surrogate=fingerprint, dataset=dataset, arguments=arguments)
 
     def craft(self, section: Section, crafting: Crafting, surrogate: str, seed: int) -> Job:
         """One crafting, and its judging on every target."""
         whitebox = section.mode == "whitebox"
         targets = [surrogate] if whitebox else section.targets
         questions = tuple(self._question(section, crafting, surrogate, target, seed) for target in targets)
-        threat, passes = crafting.threat, crafting.attack.attack.cost() * len(self.data.labels)
+        threat, passes = crafting.threat, crafting.attack.attack.cost() * len(self.images)
         cells = tuple(
             self._cell(crafting, question, surrogate, target)
             for question, target in zip(questions, targets, strict=True)
         )
-        judging = sum(self.models[target].seconds_per_image for target in targets) * len(self.data.labels)
+        clean = tuple(self._clean_question(surrogate, target).id for target in targets)
+        carried = tuple(self._carried_to(surrogate, target) for target in targets)
+        judging = sum(self.models[target].seconds_per_image for target in targets) * len(self.images)
         seconds = passes * PASS_FACTOR * self.models[surrogate].seconds_per_image + judging
         precision = self._precision(section, surrogate)
         classes, compiled = self.models[surrogate].classes, self.suite.compile
         craft = CraftJob(crafting.attack, threat, seed, classes, whitebox, precision, compiled)
         fixed = crafting.attack.attack.batch_dependent or bool(self._batch(surrogate, *targets))
-        return Job(self.label, surrogate, cells, questions, craft, seconds, passes, fixed)
+        return Job(self.label, surrogate, cells, questions, clean, carried, craft, seconds, passes, fixed)
 
     def _cell(self, crafting: Crafting, question: Question, surrogate: str, target: str) -> Cell:
         threat = crafting.threat
@@ -112,12 +145,12 @@ class JobMaker:
             raise HarnessError(
                 f'batch_size: results of attack "{attack.name}" depend on its batch: write a number, not "auto"'
             )
-        batch |= self._batch(surrogate, target)
+        batch |= self._batch(surrogate, target) | self._carrying(surrogate, target)
         return Question(
             mode=section.mode,
             target=self.models[target].entry.description.fingerprint,
             surrogate=self.models[surrogate].entry.description.fingerprint,
-            dataset=self.data.fingerprint,
+            dataset=self.data(surrogate).fingerprint,
             attack=attack.name,
             arguments={**attack.arguments, **batch},
             attack_version=attack.attack.version,
@@ -132,6 +165,16 @@ class JobMaker:
         """The batch size, where predictions of one of the models depend on the batch."""
         dependent = any(self.models[name].entry.description.batch_dependent for name in models)
         return {"batch_size": self.suite.batch_size} if dependent else {}
+
+    def _carrying(self, surrogate: str, target: str) -> dict[str, Any]:
+        """How the surrogate's images are carried to a target that takes another size, as part of the question."""
+        size = self._carried_to(surrogate, target)
+        return {CARRIED: f"{size[0]}x{size[1]}, {POLICY}"} if size else {}
+
+    def _carried_to(self, surrogate: str, target: str) -> tuple[int, int] | None:
+        """The target's size, where it is another one than the surrogate's."""
+        made, (height, width) = (self.data(name).images.shape[2:] for name in (surrogate, target))
+        return None if made == (height, width) else (height, width)
 
     def _precision(self, section: Section, surrogate: str) -> Precision:
         """The suite's policy, but that some attacks do not screen.

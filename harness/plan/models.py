@@ -12,7 +12,8 @@ from torch import Tensor
 from harness.attacks import as_float
 from harness.cells import ModelEntry
 from harness.core.errors import HarnessError
-from harness.data import Dataset
+from harness.core.geometry import Geometry
+from harness.data import ChosenImages, Dataset
 from harness.models import load_model
 from harness.models.classifier import Classifier, undisturbed
 from harness.models.views import recalibrate, take_batchnorm_view, take_robustnorm_view
@@ -37,11 +38,15 @@ class PlannedModel(NamedTuple):
     """Number of logits."""
     seconds_per_image: float
     """Time of a forward pass."""
-    calibration: Dataset | None = None
+    geometry: Geometry | None
+    """How images are made for it."""
+    calibration: ChosenImages | None = None
     """The clean images of the view bn = "recalibrated"."""
 
 
-def open_model(spec: ModelSpec, calibration: Dataset | None = None, device: torch.device | None = None) -> Classifier:
+def open_model(
+    spec: ModelSpec, calibration: ChosenImages | None = None, device: torch.device | None = None
+) -> Classifier:
     """Load the model of a `[[models]]` table in its view.
 
     Args:
@@ -50,22 +55,23 @@ def open_model(spec: ModelSpec, calibration: Dataset | None = None, device: torc
         device: where to; without one, the model stays on the CPU and its statistics are not averaged anew.
 
     Raises:
-        HarnessError: when there is no such model, or none in this view.
+        HarnessError: when there is no such model, or none in this view; and for unusable clean images.
     """
     model = load_model(spec.id, architecture=spec.architecture, arguments=spec.arguments, mean=spec.mean, std=spec.std)
+    clean = calibration.at(model.geometry) if calibration else None
     if spec.bn:
-        take_batchnorm_view(model, spec.bn, described(calibration) if calibration else None)
+        take_batchnorm_view(model, spec.bn, described(clean) if clean else None)
     if spec.rn:
         take_robustnorm_view(model, spec.rn)
     if device is not None:
         model = model.to(device)
-        if calibration:
-            recalibrate(model, calibration_batches(calibration, device))
+        if clean:
+            recalibrate(model, calibration_batches(clean, device))
     return model
 
 
 def plan_models(
-    reading: Reading, datasets: Sequence[Dataset], options: Options, mistakes: Mistakes
+    reading: Reading, datasets: Sequence[ChosenImages], options: Options, mistakes: Mistakes
 ) -> dict[str, PlannedModel]:
     """The suite's models by name."""
     calibrations = Calibrations(reading.suite, options)
@@ -84,7 +90,7 @@ def plan_models(
     return models
 
 
-def plan_model(spec: ModelSpec, datasets: Sequence[Dataset], calibrations: Calibrations) -> PlannedModel:
+def plan_model(spec: ModelSpec, datasets: Sequence[ChosenImages], calibrations: Calibrations) -> PlannedModel:
     """Load, describe and probe a model. Raises HarnessError when it does not fit the data."""
     calibration = calibrations.images_for(spec)
     classifier = open_model(spec, calibration)
@@ -99,15 +105,16 @@ def plan_model(spec: ModelSpec, datasets: Sequence[Dataset], calibrations: Calib
         details=classifier.provenance.details,
     )
     classes, seconds = 0, 0.0
-    for dataset in datasets:
+    for images in datasets:
+        dataset = images.at(classifier.geometry)
         at_once = smallest_batch(dataset, calibrations.suite) if classifier.batch_dependent else 1
         with undisturbed(classifier):
             classes, seconds = probe(classifier, dataset, spec, at_once)
     if calibration:
         with undisturbed(classifier):
-            answer(classifier, first_images(calibration), calibration.name, spec)
+            answer(classifier, first_images(calibration.at(classifier.geometry)), calibration.name, spec)
     entry = ModelEntry(name=spec.name, label=spec.label or spec.name, facts=spec.facts, description=description)
-    return PlannedModel(spec, entry, classes, seconds, calibration)
+    return PlannedModel(spec, entry, classes, seconds, classifier.geometry, calibration)
 
 
 def smallest_batch(dataset: Dataset, suite: Suite) -> int:

@@ -21,6 +21,7 @@ from harness.report.words import (
     NO_NUMBER,
     count_words,
 )
+from harness.store import CARRIED
 
 KEEP_WORDS = {
     "surrogate-correct": "Only images that the surrogate classifies correctly when clean are counted",
@@ -34,8 +35,8 @@ def notes_of(table: Table, evidence: Evidence) -> Table:
     runs = table.runs
     sentences = (
         *_counted(table, runs, evidence), *_means(table), *_comparisons(table), *_shared_labels(table, evidence),
-        *_whitebox_entries(table), *_batches(runs, evidence), *_members(runs, evidence), *_missing(runs),
-        *_random_weights(runs, evidence),
+        *_whitebox_entries(table), *_batches(runs, evidence), *_carried(runs, evidence), *_members(runs, evidence),
+        *_missing(runs), *_random_weights(runs, evidence),
     )  # fmt: skip
     flags = raised_by(table, evidence)
     return replace(table, notes=(*sentences, *flag_sentences(flags)), flags=flags)
@@ -111,6 +112,17 @@ def _batches(runs: list[Run], evidence: Evidence) -> Iterator[str]:
             f"Predictions of {', '.join(models)} depend on the other images of a batch: clean, crafted on and judged "
             f"in fixed batches of {size} consecutive images (the last one may be smaller), all of them attacked."
         )
+
+
+def _carried(runs: list[Run], evidence: Evidence) -> Iterator[str]:
+    """Targets that take images of another size than the surrogate's."""
+    targets: dict[str, dict[str, None]] = {}
+    for run in runs:
+        if (record := evidence.record(run.cell)) and (how := record.question.arguments.get(CARRIED)):
+            targets.setdefault(how, {})[run.cell.target] = None
+    for how, names in targets.items():
+        size, _, scaling = how.partition(", ")
+        yield f"Images are crafted in the surrogate's size and scaled ({scaling}) to {size} for {', '.join(names)}."
 
 
 def _members(runs: list[Run], evidence: Evidence) -> Iterator[str]:

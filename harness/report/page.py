@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from harness.cells import Cells, ModelEntry
+from harness.cells import Cells, DatasetEntry, ModelEntry
 from harness.core.numbers import as_fraction
 from harness.report.cell_facets import NORM_FAMILIES, model_label
 from harness.report.evidence import Evidence
@@ -17,6 +17,7 @@ from harness.report.measure import measure
 from harness.report.table import Table
 from harness.report.words import NO_NUMBER, Written, count_words, interval_legend
 from harness.spec import Suite
+from harness.store import CARRIED
 
 FINGERPRINT_DIGITS = 12
 """Printed digits of a fingerprint: enough to compare by eye."""
@@ -37,7 +38,7 @@ def opening(suite: Suite, evidence: Evidence, counted: int) -> str:
     ids = {cell.id for cell in cells.cells}
     lines += [f"Suite `{suite.name}`: {len(ids)} cells planned, {counted} finished.", "", "## What was run", ""]
     data = [
-        [entry.label, str(entry.samples), entry.selection, KEPT[entry.keep], _short(entry.fingerprint)]
+        [entry.label, str(entry.samples), entry.selection, KEPT[entry.keep], _fingerprints(entry)]
         for entry in cells.datasets
     ]
     lines += [pipes(["Data", "Images", "Chosen", "Counted in tables", "Fingerprint"], data, numbers_from=5), ""]
@@ -125,7 +126,8 @@ def _attacks(evidence: Evidence) -> Iterator[list[str]]:
         record = evidence.record(cell) if cell.mode != "clean" else None
         if record:
             question = record.question
-            arguments = ", ".join(f"{key} = {_argument(value)}" for key, value in question.arguments.items())
+            given = {key: value for key, value in question.arguments.items() if key != CARRIED}
+            arguments = ", ".join(f"{key} = {_argument(value)}" for key, value in given.items())
             key = (cell.attack, question.attack or "", question.attack_version or "", arguments)
             seen.setdefault(key, {})[cell.threat] = None
     for (label, name, version, arguments), threats in seen.items():
@@ -134,6 +136,11 @@ def _attacks(evidence: Evidence) -> Iterator[list[str]]:
 
 def _argument(value: Any) -> str:
     return as_fraction(value) if isinstance(value, float) else str(value)
+
+
+def _fingerprints(data: DatasetEntry) -> str:
+    """One per geometry in which models were given the images."""
+    return "; ".join(f"{at}: {_short(one)}" if at else _short(one) for at, one in data.fingerprints.items())
 
 
 def _short(fingerprint: str) -> str:

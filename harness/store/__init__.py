@@ -21,9 +21,9 @@ from pydantic import ValidationError
 
 from harness.core.errors import HarnessError, in_one_line
 from harness.store.files import write_parquet, write_text
-from harness.store.record import OUTCOME_COLUMNS, SCHEMA_VERSION, ModelDescription, Question, Record
+from harness.store.record import CARRIED, OUTCOME_COLUMNS, SCHEMA_VERSION, ModelDescription, Question, Record
 
-__all__ = ["OUTCOME_COLUMNS", "SCHEMA_VERSION", "ModelDescription", "Question", "Record", "Store"]
+__all__ = ["CARRIED", "OUTCOME_COLUMNS", "SCHEMA_VERSION", "ModelDescription", "Question", "Record", "Store"]
 
 
 class Store:

@@ -28,6 +28,10 @@ OUTCOME_COLUMNS = {
 """The columns of `outcomes.parquet` and their types."""
 
 
+CARRIED = "carried"
+"""Argument of questions whose target takes images of another size than the surrogate: size and scaling."""
+
+
 class Question(Closed):
     """Everything that a cell's numbers depend on, and nothing else: its hash is the cell's id."""
 

@@ -31,7 +31,7 @@ def test_the_images_are_the_training_split_unless_others_are_named(suite_file: S
     plan = make_plan(suite_file(RECALIBRATED))
     images = plan.models["batch"].calibration
     assert images is not None
-    assert (images.name, len(images.labels)) == ("digits (train)", 1198)
+    assert (images.name, len(images)) == ("digits (train)", 1198)
     assert not plan.models["batch"].entry.description.batch_dependent
     assert make_plan(suite_file(on('{ id = "digits", split = "train" }'))).cells.ids() == plan.cells.ids()
     fewer = make_plan(suite_file(on('{ id = "digits", split = "train", samples = 300 }')))

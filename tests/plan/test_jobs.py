@@ -123,7 +123,7 @@ def test_the_estimate_counts_every_step_of_every_image(suite_file: SuiteFile) ->
 
 def test_the_command_line_changes_images_and_seeds(suite_file: SuiteFile) -> None:
     plan = make_plan(suite_file(), Options(limit=4, seed=9))
-    assert len(plan.datasets["digits (test)"].labels) == 4
+    assert len(plan.datasets["digits (test)"]) == 4
     assert {cell.seed for cell in attacked(plan)} == {9}
 
 

@@ -29,7 +29,7 @@ class Lab:
         self.clean: dict[tuple[str, str], list[bool]] = {}
 
     def data(self, label: str = "Digits", samples: int = 4, keep: Any = "all") -> str:
-        entry = DatasetEntry(label=label, samples=samples, selection="first", fingerprint=label * 20, keep=keep)
+        entry = DatasetEntry(label=label, samples=samples, selection="first", fingerprints={"": label * 20}, keep=keep)
         self.datasets.append(entry)
         return label
 

@@ -1,0 +1,68 @@
+"""The images of the NIPS 2017 competition, which the transfer literature calls "ImageNet-compatible"."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from harness.core.errors import HarnessError, in_one_line
+from harness.data import DATASETS, Source, data_root
+from harness.data.images import Encoded, Size, encoded_source
+from harness.data.imagenet_classes import class_names
+
+NUMBER_OF_IMAGES = 1000
+
+
+@DATASETS.register("nips2017")
+def nips2017(
+    path: str = "nips2017", root: str | None = None, size: Size | None = "model", name: str | None = None
+) -> Source:
+    """NIPS 2017 competition (Kurakin et al. 2018): 1,000 photographs with the 1,000 classes of ImageNet, 299x299 RGB.
+
+    Rows of `images.csv` whose image is not there are left out. `TrueLabel` counts from 1, in the order of torchvision
+    and timm; `TargetClass` is not used.
+
+    Args:
+        path: folder that holds `images.csv` and `images/<ImageId>.png`, below `root` unless absolute.
+        root: directory that holds data; default HARNESS_DATA, else `./data`.
+        size: "model" for what each model asks for; or scale the shorter side to this and cut out the middle square.
+        name: how reports name the data; default "NIPS 2017", and how many of its images are there unless all are.
+
+    Raises:
+        HarnessError: when the table or all images are missing, or the table cannot be read.
+    """
+    top = data_root(root) / path
+    table, folder = top / "images.csv", top / "images"
+    if not table.is_file() or not folder.is_dir():
+        raise HarnessError(
+            f"NIPS 2017 is not in {top}: it needs images.csv and images/<ImageId>.png.\n"
+            "     put them there, or set HARNESS_DATA or the dataset's `root` and `path`"
+        )
+    rows = _rows(table)
+    there = {file.stem for file in folder.glob("*.png")}
+    images = [(image, label) for image, label in rows if image in there]
+    if not images:
+        raise HarnessError(f"{folder}: none of the {len(rows)} images of images.csv is there, as <ImageId>.png")
+
+    def encoded(indices: npt.NDArray[np.int64]) -> Iterator[Encoded]:
+        chosen = (folder / f"{images[index][0]}.png" for index in indices)
+        return (Encoded(str(file), file) for file in chosen)
+
+    labels = np.array([label for _, label in images], dtype=np.int64)
+    there_of_all = "" if len(images) == NUMBER_OF_IMAGES else f" ({len(images)} of {NUMBER_OF_IMAGES:,} images)"
+    return encoded_source(name or f"NIPS 2017{there_of_all}", labels, class_names(), encoded, size, 3)
+
+
+def _rows(table: Path) -> list[tuple[str, int]]:
+    """Ids and class numbers, from 0. Raises HarnessError unless the table has both for every image."""
+    try:
+        with table.open(newline="", encoding="utf-8") as rows:
+            return [(row["ImageId"], int(row["TrueLabel"]) - 1) for row in csv.DictReader(rows)]
+    except KeyError as error:
+        raise HarnessError(f"{table} has no column {error}; fetch it again") from None
+    except (ValueError, TypeError, csv.Error) as error:
+        raise HarnessError(f"{table}: a TrueLabel is not a class number ({in_one_line(error)})") from error
