@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -27,17 +26,6 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
-
-
-def library(name: str) -> Any:
-    """An optional library (Any: most ship no types). Raises HarnessError with the install command."""
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        package = name.partition(".")[0]
-        if error.name != package:
-            raise
-        raise HarnessError(f"{package} is not installed.\n     pip install {package}") from None
 
 
 def construct(factory: Factory, arguments: Mapping[str, Any], where: str, *, seed: int = 0) -> nn.Module:

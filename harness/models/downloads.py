@@ -14,8 +14,8 @@ from urllib.parse import urlparse
 import torch
 
 from harness.core.errors import HarnessError
+from harness.core.libraries import library
 from harness.models.card import file_sha256
-from harness.models.construction import library
 
 _HASH = re.compile(r"-([0-9a-f]{8,})\.")
 """torch.hub's naming convention: the first digits of a file's sha256 stand in its name."""

@@ -11,10 +11,11 @@ from safetensors import SafetensorError
 from torch import nn
 
 from harness.core.errors import HarnessError, did_you_mean
+from harness.core.libraries import library
 from harness.models import MODEL_SOURCES
 from harness.models.card import file_sha256
 from harness.models.classifier import Classifier, Provenance
-from harness.models.construction import Factory, construct, library
+from harness.models.construction import Factory, construct
 from harness.models.downloads import fetch_hub, fetch_url
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")

@@ -9,10 +9,11 @@ from typing import Any
 from torch import nn
 
 from harness.core.errors import HarnessError, did_you_mean
+from harness.core.libraries import library
 from harness.models import MODEL_SOURCES
 from harness.models.card import file_sha256
 from harness.models.classifier import Classifier, Provenance
-from harness.models.construction import construct, library
+from harness.models.construction import construct
 from harness.models.downloads import fetch_url
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from harness.core.libraries import library
 from harness.models import from_timm, from_torchvision
 from harness.models.census import NormCensus, take_census
-from harness.models.construction import library
 
 NORM_WORDS = frozenset({"bn", "gn", "ln", "in", "nf", "evos", "frn", "rms"})
 """Parts of names that tell networks apart by their normalization alone; nf stands for normalizer-free."""

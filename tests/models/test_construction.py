@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from harness.core.errors import HarnessError
-from harness.models.construction import construct, known_arguments, library, seeded
+from harness.models.construction import construct, known_arguments, seeded
 
 
 def linear(inputs: int = 2, outputs: int = 3) -> nn.Module:
@@ -67,8 +67,3 @@ def test_arguments_that_do_not_fit_are_refused(factory: Any, arguments: dict[str
 def test_a_factory_that_fails_without_arguments_is_our_defect_and_keeps_its_traceback() -> None:
     with pytest.raises(ValueError, match="negative"):
         construct(partial(Scaled, 1, -1.0), {}, "model")
-
-
-def test_a_missing_library_names_its_install_command() -> None:
-    with pytest.raises(HarnessError, match="pip install no_such_library"):
-        library("no_such_library.models")
