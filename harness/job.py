@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,11 +25,25 @@ from harness.core.errors import HarnessError
 from harness.core.precision import PassPrecision, Precision, stages
 from harness.core.threat import ThreatModel
 from harness.judging import NO_MEMBER, Arena, Batch, join, judge, reached, verify, wanted_classes, whole_batches
+from harness.keeping import Keeper
 from harness.models.classifier import Classifier, undisturbed
 from harness.models.prepare import prepare
 
 PROBE_IMAGES = 16
 """Real images on which a fast twin is compared with its original."""
+
+
+class State(NamedTuple):
+    """How far a job is."""
+
+    wanted: Tensor
+    """(N,) true or wanted classes."""
+    todo: Tensor
+    """(N,) samples without outcomes; updated in place."""
+    decided: Tensor
+    """(N,) samples that need no attack."""
+    whole: bool
+    """Whether batches are those of `whole_batches`."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +69,7 @@ class CraftJob:
         clean: Mapping[str, npt.NDArray[np.int64]],
         arena: Arena,
         finished: npt.NDArray[np.bool_],
+        keeper: Keeper | None = None,
     ) -> Iterator[dict[str, pd.DataFrame]]:
         """Yield finished batches: the outcomes of some samples on every target, by cell id.
 
@@ -63,22 +79,17 @@ class CraftJob:
             clean: (N,) clean predictions of every target, by cell id.
             arena: all N images.
             finished: (N,) samples that have outcomes already.
+            keeper: holds images that were crafted before, and takes those that are crafted now.
 
         Raises:
             ThreatModelViolation: when the attack returns an image outside its threat model.
         """
-        wanted = wanted_classes(arena, self.threat, self.classes, self.seed)
-        todo = torch.from_numpy(~finished).to(arena.device)
-        decided = torch.zeros_like(todo)
-        if whole := any(model.batch_dependent for model in (surrogate, *targets.values())):
-            todo = whole_batches(todo, arena.batch_size)
-        elif self.whitebox:
-            (prediction,) = (torch.tensor(clean[id], device=arena.device) for id in targets)
-            decided = reached(prediction, wanted, self.threat)
-        passes = torch.zeros_like(wanted)
-        *screens, last = stages(self.precision)
-        for precision in (*screens, last):
-            for batch in self._batches(surrogate, arena, wanted, todo, decided, precision, whole):
+        whole = any(model.batch_dependent for model in (surrogate, *targets.values()))
+        state = self._begin(arena, finished, whole, clean)
+        wanted, todo, passes = state.wanted, state.todo, torch.zeros_like(state.wanted)
+        last = stages(self.precision)[-1]
+        for kept, precision, batches in self._sources(surrogate, arena, state, keeper):
+            for batch in batches:
                 passes[batch.rows] += batch.passes
                 batch = batch._replace(passes=passes[batch.rows])
                 distances = verify(batch, arena, self.threat, self.attack.name)
@@ -91,23 +102,42 @@ class CraftJob:
                     judged = {id: outcomes[outcomes["success"]] for id, outcomes in judged.items()}
                 decided_now = np.isin(arena.dataset.indices, next(iter(judged.values()))["index"])
                 todo &= torch.from_numpy(~decided_now).to(arena.device)
+                if keeper and not kept:
+                    keeper.keep(batch.take(~todo[batch.rows]), arena)
                 if decided_now.any():
                     yield judged
 
-    def _batches(
-        self,
-        surrogate: Classifier,
-        arena: Arena,
-        wanted: Tensor,
-        todo: Tensor,
-        decided: Tensor,
-        precision: PassPrecision,
-        whole: bool,
-    ) -> Iterator[Batch]:
-        """Batches of about the arena's batch size: first the samples that need no attack, then crafted ones.
+    def _begin(
+        self, arena: Arena, finished: npt.NDArray[np.bool_], whole: bool, clean: Mapping[str, npt.NDArray[np.int64]]
+    ) -> State:
+        """What is to do: what is not finished, in whole batches where these matter."""
+        wanted = wanted_classes(arena, self.threat, self.classes, self.seed)
+        todo = torch.from_numpy(~finished).to(arena.device)
+        decided = torch.zeros_like(todo)
+        if whole:
+            todo = whole_batches(todo, arena.batch_size)
+        elif self.whitebox:
+            (prediction,) = (torch.tensor(predictions, device=arena.device) for predictions in clean.values())
+            decided = reached(prediction, wanted, self.threat)
+        return State(wanted, todo, decided, whole)
 
-        With `whole`, batches are those of `whole_batches`.
+    def _sources(
+        self, surrogate: Classifier, arena: Arena, state: State, keeper: Keeper | None
+    ) -> Iterator[tuple[bool, PassPrecision, Iterator[Batch]]]:
+        """Where images come from, one source after the other: what was kept, then every stage of crafting.
+
+        Each with whether it was kept and the precision of its passes. A white-box cell has no other target to keep
+        images for, and its samples end where it ends.
         """
+        *screens, last = stages(self.precision)
+        if keeper and not self.whitebox:
+            yield True, last, keeper.load(arena, state.todo)
+        for precision in (*screens, last):
+            yield False, precision, self._batches(surrogate, arena, state, precision)
+
+    def _batches(self, surrogate: Classifier, arena: Arena, state: State, precision: PassPrecision) -> Iterator[Batch]:
+        """Batches of about the arena's batch size: first the samples that need no attack, then crafted ones."""
+        _, todo, decided, whole = state
         if (decided & todo).any():
             for rows in (decided & todo).nonzero()[:, 0].split(arena.batch_size):
                 none = torch.zeros_like(rows)
@@ -124,10 +154,10 @@ class CraftJob:
             setting = replace(setting, exact=cache(lambda: prepare(surrogate, probe, "float32", full)[:2]))
         with undisturbed(surrogate):
             waiting: list[Batch] = []
-            for rows in self._groups(todo, decided, arena.batch_size, whole):
+            for rows in self._groups(state, arena.batch_size):
                 together = asked_whole(fast.model, len(rows), self.attack.name)
                 with together if surrogate.batch_dependent else nullcontext():
-                    for batch in self._craft(fast.model, arena, rows, wanted, todo, setting):
+                    for batch in self._craft(fast.model, arena, rows, state, setting):
                         waiting.append(batch)
                         if sum(len(part.rows) for part in waiting) >= arena.batch_size:
                             yield join(waiting)
@@ -135,29 +165,27 @@ class CraftJob:
             if waiting:
                 yield join(waiting)
 
-    def _groups(self, todo: Tensor, decided: Tensor, batch_size: int, whole: bool) -> list[Tensor]:
+    def _groups(self, state: State, batch_size: int) -> list[Tensor]:
         """Rows of the samples that the attack is given together.
 
         Where results depend on the batch, its composition may not depend on what was finished before: batches are
         cut from all undecided samples, and one with a missing sample runs whole.
         """
-        undecided = (~decided).nonzero()[:, 0]
-        if whole or self.attack.attack.batch_dependent:
-            return [rows for rows in undecided.split(batch_size) if todo[rows].any()]
-        return [undecided[todo[undecided]]]
+        undecided = (~state.decided).nonzero()[:, 0]
+        if state.whole or self.attack.attack.batch_dependent:
+            return [rows for rows in undecided.split(batch_size) if state.todo[rows].any()]
+        return [undecided[state.todo[undecided]]]
 
-    def _craft(
-        self, model: nn.Module, arena: Arena, rows: Tensor, wanted: Tensor, todo: Tensor, setting: Setting
-    ) -> Iterator[Batch]:
+    def _craft(self, model: nn.Module, arena: Arena, rows: Tensor, state: State, setting: Setting) -> Iterator[Batch]:
         """Run the attack on some samples; those that are not to do only take part."""
-        samples = Samples(arena.images[rows], wanted[rows], arena.indices[rows])
+        samples = Samples(arena.images[rows], state.wanted[rows], arena.indices[rows])
         owed = torch.ones_like(rows, dtype=torch.bool)
         for crafted in self.attack.attack.craft(model, samples, setting):
             self._check_crafted(crafted, samples, owed)
             owed[crafted.rows] = False
             member = torch.full_like(crafted.rows, NO_MEMBER) if crafted.member is None else crafted.member
             batch = Batch(rows[crafted.rows], *crafted[1:4], member)
-            missing = todo[batch.rows]
+            missing = state.todo[batch.rows]
             if missing.any():
                 yield batch.take(missing)
         if owed.any():

@@ -23,6 +23,7 @@ from harness.executors.batches import SMALLEST, Outcomes, find_batch_size, halvi
 from harness.executors.outcome import Outcome, describe, last_line, todo
 from harness.job import PROBE_IMAGES
 from harness.judging import Arena, run_clean
+from harness.keeping import Keeper
 from harness.metrics.flags import flags_of
 from harness.metrics.summary import summarize
 from harness.models.carried import carried
@@ -144,7 +145,8 @@ class LocalExecutor:
         clean = {job.cells[i].id: self._clean_predictions(job.clean[i], arena) for i in positions}
         share = job.seconds / len(finished)
         advance(share * int(finished.sum()))
-        run = partial(job.craft.run, self._model(job.surrogate), targets, clean)
+        keeper = Keeper(self.store.images(job.questions[0].crafting), self.plan.suite.keep_images)
+        run = partial(job.craft.run, self._model(job.surrogate), targets, clean, keeper=keeper)
         batches = run if job.fixed_batches else partial(halving, run)
         for batch in batches(arena, finished):
             for id, outcomes in batch.items():

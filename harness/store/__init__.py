@@ -2,6 +2,7 @@
 
     <store>/records/<first two of id>/<id>/record.json        the question, where it came from, aggregate values
                                            outcomes.parquet   what happened to every sample
+    <store>/images/<first two of id>/<id>/<number>.safetensors     adversarial images, where they are kept
     <store>/partial/<id>/<number>.parquet                     finished batches of an unfinished cell
     <store>/failures/<id>.txt                                 why a cell has no record; retried by the next run
 
@@ -21,6 +22,7 @@ from pydantic import ValidationError
 
 from harness.core.errors import HarnessError, in_one_line
 from harness.store.files import write_parquet, write_text
+from harness.store.images import KeptImages
 from harness.store.record import CARRIED, OUTCOME_COLUMNS, SCHEMA_VERSION, ModelDescription, Question, Record
 
 __all__ = ["CARRIED", "OUTCOME_COLUMNS", "SCHEMA_VERSION", "ModelDescription", "Question", "Record", "Store"]
@@ -113,6 +115,10 @@ class Store:
         """Why a cell has no record, if it was tried and failed."""
         path = self._failure(id)
         return path.read_text(encoding="utf-8").strip() if path.exists() else None
+
+    def images(self, id: str) -> KeptImages:
+        """The adversarial images of a crafting, as far as they were kept."""
+        return KeptImages(self.path / "images" / id[:2] / id)
 
     def records(self) -> list[Record]:
         """Every finished record."""

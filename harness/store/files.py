@@ -17,6 +17,13 @@ def write_text(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file; its folder is made if it is not there."""
+    temporary = _temporary(path)
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
 def write_parquet(path: Path, outcomes: pd.DataFrame) -> None:
     """Write outcomes with the columns and types of `OUTCOME_COLUMNS`; the folder is made if it is not there."""
     temporary = _temporary(path)

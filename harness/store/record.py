@@ -61,6 +61,12 @@ class Question(Closed):
     """Precision policy of crafting; judging is always float32."""
 
     @property
+    def crafting(self) -> str:
+        """The id of what is crafted, whoever is asked about it: that of the question without its target."""
+        arguments = {key: value for key, value in self.arguments.items() if key != CARRIED}
+        return self.model_copy(update={"target": "", "arguments": arguments}).id
+
+    @property
     def id(self) -> str:
         """sha256 over the canonical JSON of the question."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,106 @@
+"""Kept adversarial images: another target is judged on them, and nothing is crafted twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pandas.testing import assert_frame_equal
+
+import harness
+from harness.job import CraftJob
+from harness.runner import Results
+
+SuiteFile = Callable[..., Path]
+
+BATCHES = ('name = "sound"', 'name = "sound"\nbatch_size = 8\nkeep_images = true')
+TO_ITSELF = ("[whitebox]", '[transfer]\nsurrogates = "plain"\ntargets = "plain"')
+TO_ALL = ("[whitebox]", '[transfer]\nsurrogates = "plain"')
+
+
+@pytest.fixture
+def crafted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Rows that were crafted, in the order in which it was done."""
+    rows: list[int] = []
+    craft = CraftJob._craft
+
+    def noting(*arguments: object) -> object:
+        for batch in craft(*arguments):  # type: ignore[arg-type]
+            rows.extend(batch.rows.tolist())
+            yield batch
+
+    monkeypatch.setattr(CraftJob, "_craft", noting)
+    return rows
+
+
+def attacked(results: Results, target: str) -> str:
+    (id,) = [cell.id for cell in results.plan.cells.cells if (cell.mode, cell.target) == ("transfer", target)]
+    return id
+
+
+def test_a_target_that_is_added_later_costs_no_crafting_and_says_the_same(
+    suite_file: SuiteFile, crafted: list[int]
+) -> None:
+    harness.run(suite_file(BATCHES, TO_ITSELF))
+    assert sorted(crafted) == list(range(20))
+    crafted.clear()
+    results = harness.run(suite_file(BATCHES, TO_ALL))
+    assert crafted == []
+    assert results.outcome.computed == 2  # clean predictions of the new target, and its cell
+    anew = harness.run(suite_file(TO_ALL), store="another")
+    assert sorted(crafted) == list(range(20))
+    id = attacked(results, "batch")
+    assert_frame_equal(results.outcomes(id), anew.outcomes(attacked(anew, "batch")))
+    assert attacked(anew, "batch") == id
+
+
+def test_images_are_kept_only_on_request(suite_file: SuiteFile, workplace: Path, crafted: list[int]) -> None:
+    harness.run(suite_file(TO_ITSELF))
+    assert not (workplace / ".harness" / "images").exists()
+    harness.run(suite_file(TO_ALL))
+    assert len(crafted) == 40
+
+
+def test_what_was_kept_of_an_unfinished_crafting_is_used_and_the_rest_crafted(
+    suite_file: SuiteFile, workplace: Path, crafted: list[int]
+) -> None:
+    first = harness.run(suite_file(BATCHES, TO_ITSELF))
+    kept = sorted((workplace / ".harness" / "images").rglob("*.safetensors"))
+    assert len(kept) == 3
+    kept[0].unlink()
+    kept[1].write_bytes(b"damaged")
+    crafted.clear()
+    results = harness.run(suite_file(BATCHES, TO_ALL))
+    assert len(crafted) == 16
+    assert len(list((workplace / ".harness" / "images").rglob("*.safetensors"))) == 3
+    anew = harness.run(suite_file(TO_ALL), store="another")
+    id = attacked(results, "batch")
+    assert_frame_equal(results.outcomes(id), anew.outcomes(id))
+    assert first.plan.jobs[-1].questions[0].crafting == results.plan.jobs[-1].questions[0].crafting
+
+
+def test_kept_images_are_those_that_were_judged(suite_file: SuiteFile) -> None:
+    results = harness.run(suite_file(BATCHES, TO_ITSELF))
+    outcomes = results.outcomes(attacked(results, "plain")).set_index("index")
+    (data,) = results.plan.datasets.values()
+    clean = data.at(None)
+    seen = []
+    for batch in results.store.images(results.plan.jobs[-1].questions[0].crafting).batches():
+        for index, adversarial in zip(batch["index"], batch["adversarial"], strict=True):
+            (row,) = np.flatnonzero(clean.indices == index)
+            distance = np.abs(adversarial - clean.images[row].astype(np.float32)).max()
+            assert distance == pytest.approx(outcomes.loc[index, "linf"], abs=1e-7)
+            seen.append(int(index))
+    assert sorted(seen) == sorted(clean.indices.tolist())
+
+
+def test_whitebox_images_are_kept_once_though_a_run_is_repeated(
+    suite_file: SuiteFile, workplace: Path, crafted: list[int]
+) -> None:
+    harness.run(suite_file(BATCHES))
+    files = sorted((workplace / ".harness" / "images").rglob("*.safetensors"))
+    assert files
+    harness.run(suite_file(BATCHES))
+    assert sorted((workplace / ".harness" / "images").rglob("*.safetensors")) == files
