@@ -73,12 +73,12 @@ def take_batchnorm_view(model: Classifier, view: BatchNormView, calibration: Cal
     if view == "batch":
         for layer in layers.values():
             _use_batch_statistics(layer)
-        _note(model, bn=view)
+        note_view(model, bn=view)
     elif view == "recalibrated":
         model.recomputed = frozenset(f"{name}.{key}" for name in layers for key in STATISTICS)
-        _note(model, bn=view)
+        note_view(model, bn=view)
         if calibration:
-            _note(model, calibration=calibration.sha256, batch_size=calibration.batch_size)
+            note_view(model, calibration=calibration.sha256, batch_size=calibration.batch_size)
             model.provenance.details["calibration"] = calibration._asdict()
 
 
@@ -89,7 +89,7 @@ def take_robustnorm_view(model: Classifier, view: RobustNormView) -> None:
         raise HarnessError(f'rn = "{view}": {model.provenance.id} has no RobustNorm layer')
     for layer in layers:
         layer.view = view
-    _note(model, rn=view)
+    note_view(model, rn=view)
 
 
 @torch.no_grad()
@@ -141,7 +141,7 @@ def _leave_training(layer: nn.Module, inputs: Any, outputs: Any) -> None:
     layer.training = False
 
 
-def _note(model: Classifier, **view: Any) -> None:
+def note_view(model: Classifier, **view: Any) -> None:
     """Let the model's provenance, and with it the fingerprint, name the view."""
     details = model.provenance.details
     model.provenance = replace(model.provenance, details={**details, "view": {**details.get("view", {}), **view}})
