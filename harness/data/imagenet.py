@@ -18,9 +18,9 @@ import numpy.typing as npt
 from harness.core.errors import HarnessError, in_one_line
 from harness.data import DATASETS, Source, data_root
 from harness.data.folder import IMAGE_SUFFIXES
-from harness.data.images import Encoded, Size, encoded_source
 from harness.data.imagenet_classes import class_names, class_numbers
 from harness.data.imagenet_labels import DEVKIT, SOLUTION, validation_wnids
+from harness.data.images import Encoded, Size, encoded_source
 
 Split = Literal["val", "train"]
 
@@ -149,10 +149,20 @@ def _in_one_folder(place: Path, top: Path, split: Split) -> _Files | None:
 def _in_archive(archive: Path, top: Path) -> _Members:
     """The images of `ILSVRC2012_img_val.tar`, which is read from end to end once, without the images themselves."""
     with tarfile.open(archive, "r:") as opened:
-        members = sorted((m.name, m.offset_data, m.size) for m in opened if VALIDATION_IMAGE.fullmatch(m.name))
+        everything = opened.getmembers()
+    members = sorted((m.name, m.offset_data, m.size) for m in everything if VALIDATION_IMAGE.fullmatch(m.name))
     if not members:
         raise HarnessError(f"{archive} holds no image such as ILSVRC2012_val_00000001.JPEG; fetch it again")
+    if not _ends_after(everything[-1], archive):
+        raise HarnessError(f"{archive} is cut off or damaged after {everything[-1].name}; fetch it again")
     return _Members(archive, members, _wnids([name for name, _, _ in members], archive, top))
+
+
+def _ends_after(last: tarfile.TarInfo, archive: Path) -> bool:
+    """Whether an empty block, the end of an archive, follows; tarfile stops at any block that is no header."""
+    with archive.open("rb") as opened:
+        opened.seek(last.offset_data + -(-last.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE)
+        return opened.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
 
 
 def _wnids(names: Sequence[str], place: Path, top: Path) -> list[str]:

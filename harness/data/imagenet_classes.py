@@ -8,6 +8,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from harness.core.libraries import library
+
 
 @cache
 def class_numbers() -> dict[str, int]:
@@ -24,6 +26,4 @@ def class_names() -> tuple[str, ...]:
 @cache
 def _table() -> Any:
     # timm takes seconds to import, which no other data set should pay.
-    from timm.data import ImageNetInfo
-
-    return ImageNetInfo("imagenet-1k")
+    return library("timm.data").ImageNetInfo("imagenet-1k")

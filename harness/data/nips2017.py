@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from harness.core.errors import HarnessError, in_one_line
 from harness.data import DATASETS, Source, data_root
-from harness.data.images import Encoded, Size, encoded_source
 from harness.data.imagenet_classes import class_names
+from harness.data.images import Encoded, Size, encoded_source
 
 NUMBER_OF_IMAGES = 1000
 
