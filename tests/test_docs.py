@@ -3,6 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.core.registry import parameters_of
+from harness.data import DATASETS
 from harness.models.card import Architecture, Card, Threat
 from harness.models.recipe import AdversarialTraining, Changes, GradientSimilarity, Recipe
 from harness.spec import Suite
@@ -32,6 +34,12 @@ def test_every_key_of_a_card_is_documented(table: type[Card]) -> None:
     text = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     undocumented = [key for key in table.model_fields if f"`{key}`" not in text and f"{key}]`" not in text]
     assert undocumented == []
+
+
+@pytest.mark.parametrize("name", DATASETS.names())
+def test_every_data_set_and_its_keys_are_documented(name: str) -> None:
+    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    assert [word for word in (name, *parameters_of(DATASETS.get(name))) if f"`{word}`" not in text] == []
 
 
 @pytest.mark.parametrize("folder", ["awais2020", "benz2021", "walter2022"])
