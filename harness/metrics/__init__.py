@@ -13,7 +13,7 @@ import pandas as pd
 
 from harness.core.registry import Registry
 from harness.metrics.estimate import Estimate, mean_of, mean_over, wilson
-from harness.metrics.paired import PairedTest, compare_robustness, mcnemar
+from harness.metrics.paired import PairedMeans, PairedTest, compare_means, compare_robustness, holm, mcnemar
 
 Metric = Callable[[pd.DataFrame], Estimate]
 """Outcomes that count, at least one, to an estimate."""
@@ -24,8 +24,11 @@ __all__ = [
     "METRICS",
     "Estimate",
     "Metric",
+    "PairedMeans",
     "PairedTest",
+    "compare_means",
     "compare_robustness",
+    "holm",
     "mcnemar",
     "mean_of",
     "mean_over",
