@@ -12,15 +12,20 @@ provenance carries the full id, `random_weights` when nothing was trained, and i
 - `arguments`, `source_sha256`: what shapes the computation without showing in layers and tensors; both enter the
   fingerprint.
 
+Its `geometry` says how image files become the model's input, where the source knows; `load_model` writes it among the
+details.
+
 This page imports no torch, so that model cards can be read without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import HarnessError, did_you_mean
+from harness.core.geometry import INTERPOLATIONS, Geometry, Interpolation
 from harness.core.registry import Registry, first_line, parameters_of
 from harness.models.card import zoo_cards
 
@@ -40,6 +45,9 @@ def load_model(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     input_size: Sequence[int] | None = None,
+    resize: int | None = None,
+    crop: int | None = None,
+    interpolation: Interpolation | None = None,
 ) -> Classifier:
     """The classifier under an id such as "zoo:cifar10-resnet20-bn" or "torchvision:vgg19@IMAGENET1K_V1".
 
@@ -50,6 +58,9 @@ def load_model(
         mean: standardization per channel, or one number for all; only where the weights do not bring their own.
         std: the same.
         input_size: (H, W) that images are given in; default what the source knows.
+        resize: of its geometry: to how many pixels the shorter side of an image file is scaled.
+        crop: of its geometry: side of the middle square that is cut out then; alone, that is all of the middle.
+        interpolation: of its geometry: how pixels are scaled.
 
     Raises:
         HarnessError: for an id without source, an unknown source or name, a key that the source does not take,
@@ -82,7 +93,12 @@ def load_model(
             f'model "{id}": the source "{prefix}" does not take {", ".join(refused)}.\n'
             f"     it takes: {', '.join(taken) or 'nothing but the id'}"
         )
-    return source(name, **given)
+    model = source(name, **given)
+    model.geometry = _changed(id, model.geometry, resize, crop, interpolation)
+    if model.geometry:
+        details = {**model.provenance.details, "geometry": model.geometry.label}
+        model.provenance = replace(model.provenance, details=details)
+    return model
 
 
 def _check_standardization(id: str, mean: Sequence[float] | None, std: Sequence[float] | None) -> None:
@@ -102,6 +118,32 @@ def _height_and_width(id: str, input_size: Sequence[int]) -> tuple[int, int]:
     if len(input_size) != 2 or not all(isinstance(value, int) and value > 0 for value in input_size):
         raise HarnessError(f'model "{id}": input_size must be [height, width] (given: {list(input_size)})')
     return input_size[0], input_size[1]
+
+
+def _changed(
+    id: str, own: Geometry | None, resize: int | None, crop: int | None, interpolation: Interpolation | None
+) -> Geometry | None:
+    """A model's own geometry, or what is asked for instead."""
+    if resize is None and crop is None and interpolation is None:
+        return own
+    if interpolation is not None and interpolation not in INTERPOLATIONS:
+        raise HarnessError(
+            f'model "{id}": interpolation "{interpolation}" is unknown.\n'
+            f"     {did_you_mean(interpolation, INTERPOLATIONS)}"
+        )
+    if crop is not None:
+        how = interpolation or (own.interpolation if own else "bilinear")
+        changed = Geometry(resize or crop, crop, crop, how)
+    elif own is not None:
+        changed = own._replace(resize=resize or own.resize, interpolation=interpolation or own.interpolation)
+    else:
+        raise HarnessError(f'model "{id}" does not say which part of an image it takes; give crop too')
+    largest = max(changed.height, changed.width)
+    if not 0 < largest <= changed.resize:
+        raise HarnessError(
+            f'model "{id}": a middle of {largest} pixels cannot be cut out of images scaled to {changed.resize}'
+        )
+    return changed
 
 
 def _sources() -> str:

@@ -17,6 +17,9 @@ from harness.models.census import NormCensus, take_census
 from harness.models.state import State
 from harness.models.views import depends_on_batch
 
+FOLDED = "folded_layers"
+"""Detail of the provenance: how many BatchNorm layers the view bn = "folded" folded away."""
+
 FINGERPRINTED_DETAILS = ("source_sha256", "arguments", "view")
 """Details of the provenance that change what a network computes without showing in its layers or state."""
 
@@ -55,13 +58,17 @@ class Classifier(nn.Module):
     ) -> None:
         """`mean` and `std` are per channel, or one number for all.
 
-        `input_size` is (H, W) where it matters, `geometry` how image files are made into such images, where known.
+        `input_size` is (H, W) where it matters, `geometry` how image files are made into such images, where known; one
+        for images of another size than `input_size` is none.
         """
         super().__init__()
         self.network = network
         self.provenance = provenance
-        self.input_size = input_size
+        self._input_size = input_size
         self.geometry = geometry
+        """How image files become its input by its own evaluation rule; None where it has none."""
+        if geometry and input_size not in (None, (geometry.height, geometry.width)):
+            self.geometry = None
         self.recomputed: frozenset[str] = frozenset()
         """Buffers that follow from the rest and from what the provenance says; no part of the fingerprint."""
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
@@ -75,9 +82,15 @@ class Classifier(nn.Module):
         return logits
 
     @property
+    def input_size(self) -> tuple[int, int] | None:
+        """(H, W) of its images, where that matters."""
+        return (self.geometry.height, self.geometry.width) if self.geometry else self._input_size
+
+    @property
     def census(self) -> NormCensus:
-        """Which normalization layers the network has."""
-        return take_census(self.network)
+        """Which normalization layers the network has, those that a view folded away included."""
+        census = take_census(self.network)
+        return census._replace(bn=census.bn + int(self.provenance.details.get(FOLDED, 0)))
 
     @property
     def batch_dependent(self) -> bool:

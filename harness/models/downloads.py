@@ -16,6 +16,7 @@ import torch
 from harness.core.errors import HarnessError
 from harness.core.libraries import library
 from harness.models.card import file_sha256
+from harness.models.resumable import download
 
 _HASH = re.compile(r"-([0-9a-f]{8,})\.")
 """torch.hub's naming convention: the first digits of a file's sha256 stand in its name."""
@@ -24,28 +25,34 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 """The name of a large file in the Hugging Face cache."""
 
 
-def fetch_url(url: str, where: str) -> Path:
+def fetch_url(url: str, where: str, *, sha256: str | None = None, folder: str = "") -> Path:
     """The file of a URL, from torch.hub's cache or else downloaded into it, with its hash checked either way.
 
+    Args:
+        url: where from.
+        where: how errors begin.
+        sha256: what the file must be; default the first digits that its name promises, where it does.
+        folder: of the cache, for names that may mean several files.
+
     Raises:
-        HarnessError: when it cannot be downloaded, or its content does not have the hash that its name promises.
+        HarnessError: when it cannot be downloaded, or its content does not have the hash that was promised.
     """
-    path = Path(torch.hub.get_dir()).expanduser() / "checkpoints" / Path(urlparse(url).path).name
-    promised = _HASH.search(path.name)
+    path = Path(torch.hub.get_dir()).expanduser() / "checkpoints" / folder / Path(urlparse(url).path).name
+    in_name = _HASH.search(path.name)
+    promised = sha256 or (in_name[1] if in_name else None)
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.hub.download_url_to_file(url, str(path), promised[1] if promised else None, progress=True)
-        except (OSError, HTTPException, RuntimeError) as error:
+            download(url, path, promised)
+        except (OSError, HTTPException) as error:
             raise HarnessError(
                 f"{where}: the weights are not on this machine and cannot be downloaded ({_reason(error)}).\n"
                 f"     fetch {url}\n     and put it at {path}"
             ) from error
-    found = file_sha256(path)
-    if promised and not found.startswith(promised[1]):
+    if promised and not (found := file_sha256(path)).startswith(promised):
         raise HarnessError(
-            f"{where}: {path} is damaged or another file: its sha256 starts with {found[:8]}, its name says "
-            f"{promised[1]}.\n     delete it, and run again or fetch it from {url}"
+            f"{where}: {path} is damaged or another file: its sha256 starts with {found[:8]}, "
+            f"{'the id' if sha256 else 'its name'} says {promised}.\n"
+            f"     delete it, and run again or fetch it from {url}"
         )
     return path
 

@@ -42,4 +42,8 @@ def from_ensemble(name: str, *, arguments: Mapping[str, Any] | None = None) -> C
             "arguments": {"fuse": fuse, "members": [member.fingerprint for member in members]},
         },
     )
-    return Classifier(Ensemble(members, fuse), provenance, input_size=next(iter(sizes), None))
+    geometries = {member.geometry for member in members if member.geometry}
+    return Classifier(
+        Ensemble(members, fuse), provenance,
+        input_size=next(iter(sizes), None), geometry=geometries.pop() if len(geometries) == 1 else None,
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from harness.core.errors import HarnessError, did_you_mean
+from harness.core.geometry import INTERPOLATIONS, Geometry, square
 from harness.core.libraries import library
 from harness.models import MODEL_SOURCES
 from harness.models.card import file_sha256
@@ -59,14 +61,13 @@ def from_timm(
         if weights != "none" or "." in model:
             raise HarnessError(f"{where}: write timm:MODEL.TAG for trained weights, timm:MODEL@none for random ones")
         network = untrained(model, given, where)
-        return _classifier(network, Provenance(where, True, _details(given)), mean, std, input_size)
+        return _classifier(network, Provenance(where, True, _details(given)), given, mean, std, input_size)
     _refuse_replacements(where, given, mean)
     config = _config(model)
     file = _weights_file(config, where)
     network = _trained(_creator(model, pretrained=True, pretrained_cfg_overlay={"file": str(file)}), given, where, file)
-    return _classifier(
-        network, Provenance(where, False, {**_file_details(file), **_details(given)}), None, None, input_size
-    )
+    provenance = Provenance(where, False, {**_file_details(file), **_details(given)})
+    return _classifier(network, provenance, given, None, None, input_size)
 
 
 @MODEL_SOURCES.register("hf-hub")
@@ -85,7 +86,7 @@ def from_hub(
     file = fetch_hub(name, HUB_FILES, where)
     network = _trained(_creator(where, pretrained=True), given, where, file)
     details = {**_file_details(file), "revision": file.parent.name, **_details(given)}
-    return _classifier(network, Provenance(where, False, details), None, None, input_size)
+    return _classifier(network, Provenance(where, False, details), given, None, None, input_size)
 
 
 def untrained(architecture: str, arguments: Mapping[str, Any], where: str) -> nn.Module:
@@ -93,6 +94,20 @@ def untrained(architecture: str, arguments: Mapping[str, Any], where: str) -> nn
     _check_known(architecture)
     _refuse_reserved(where, arguments)
     return construct(_creator(architecture, pretrained=False), arguments, where)
+
+
+def geometry_of(network: nn.Module, arguments: Mapping[str, Any]) -> Geometry | None:
+    """What timm's evaluation does with image files; the whole middle square for an `img_size` of one's own.
+
+    None where that is neither a crop nor a squash to a square, such as for images with added borders.
+    """
+    if isinstance(size := arguments.get("img_size"), int):
+        return square(size)
+    config = library("timm.data").resolve_model_data_config(network)
+    (_, height, width), mode, how = config["input_size"], config["crop_mode"], config["interpolation"]
+    if size is not None or height != width or mode not in ("center", "squash") or how not in INTERPOLATIONS:
+        return None
+    return Geometry(math.floor(height / config["crop_pct"]), height, width, how, squash=mode == "squash")
 
 
 def trained_ids(architecture: str) -> list[str]:
@@ -165,6 +180,7 @@ def _refuse_replacements(where: str, arguments: Mapping[str, Any], mean: tuple[f
 def _classifier(
     network: nn.Module,
     provenance: Provenance,
+    arguments: Mapping[str, Any],
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
     input_size: tuple[int, int] | None,
@@ -172,11 +188,12 @@ def _classifier(
     config = library("timm.data").resolve_model_data_config(network)
     if not provenance.random_weights and getattr(network, "num_classes", None) == 0:
         raise HarnessError(f"{provenance.id} has no classifier: it gives features, not logits")
-    details = {**provenance.details, "crop_share": config["crop_pct"], "interpolation": config["interpolation"]}
+    geometry = geometry_of(network, arguments)
     _, height, width = config["input_size"]
+    usual = None if geometry else (height, width)
     return Classifier(
-        network, Provenance(provenance.id, provenance.random_weights, details),
-        mean=mean or tuple(config["mean"]), std=std or tuple(config["std"]), input_size=input_size or (height, width),
+        network, provenance, mean=mean or tuple(config["mean"]), std=std or tuple(config["std"]),
+        input_size=input_size or usual, geometry=geometry,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from harness.core.errors import HarnessError, did_you_mean
+from harness.core.geometry import Geometry, square
 from harness.core.libraries import library
 from harness.models import MODEL_SOURCES
 from harness.models.card import file_sha256
@@ -19,12 +20,8 @@ from harness.models.downloads import fetch_url
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-UNTRAINED_SIZES = {"inception_v3": 299}
-"""Input sizes of networks without weights, where they are not 224."""
-
 UNTRAINED_ARGUMENTS = {"inception_v3": {"init_weights": True}, "googlenet": {"init_weights": True}}
 """Arguments without which torchvision warns that their default will change."""
-
 
 RESERVED = ("weights", "weights_backbone", "progress")
 """Arguments of torchvision that choose weights, which is the id's business."""
@@ -54,11 +51,10 @@ def from_torchvision(
     _refuse_reserved(where, given)
     if member is None:
         network = untrained(architecture, given, where)
-        size = UNTRAINED_SIZES.get(architecture, given.get("image_size", 224))
-        details = _details(network, given)
         return Classifier(
-            network, Provenance(where, random_weights=True, details=details),
-            mean=mean or IMAGENET_MEAN, std=std or IMAGENET_STD, input_size=input_size or (size, size),
+            network, Provenance(where, random_weights=True, details=_details(network, given)),
+            mean=mean or IMAGENET_MEAN, std=std or IMAGENET_STD,
+            input_size=input_size, geometry=untrained_geometry(architecture, given),
         )  # fmt: skip
     if mean is not None or std is not None:
         raise HarnessError(f"{where}: mean and std belong to the weights and cannot be replaced")
@@ -68,14 +64,11 @@ def from_torchvision(
     details = {
         "weights_file": file.name,
         "weights_sha256": file_sha256(file),
-        "resize": preset.resize_size[0],
-        "interpolation": preset.interpolation.value,
         **_details(network, given),
     }
-    size = preset.crop_size[0]
     return Classifier(
         network, Provenance(where, details=details),
-        mean=tuple(preset.mean), std=tuple(preset.std), input_size=input_size or (size, size),
+        mean=tuple(preset.mean), std=tuple(preset.std), input_size=input_size, geometry=preset_geometry(preset),
     )  # fmt: skip
 
 
@@ -84,6 +77,20 @@ def untrained(architecture: str, arguments: Mapping[str, Any], where: str) -> nn
     _refuse_reserved(where, arguments)
     factory = partial(_builder(architecture), weights=None, progress=False)
     return construct(factory, {**UNTRAINED_ARGUMENTS.get(architecture, {}), **arguments}, where)
+
+
+def preset_geometry(preset: Any) -> Geometry:
+    """That of torchvision's transforms for some weights."""
+    (resize,), (crop,) = preset.resize_size, preset.crop_size
+    return Geometry(resize, crop, crop, preset.interpolation.value)
+
+
+def untrained_geometry(architecture: str, arguments: Mapping[str, Any]) -> Geometry:
+    """That of the first weights that torchvision had; the whole middle square for an `image_size` of one's own."""
+    if "image_size" in arguments:
+        return square(arguments["image_size"])
+    member = library("torchvision.models").get_model_weights(_builder(architecture)).__members__.get("IMAGENET1K_V1")
+    return preset_geometry(member.transforms()) if member else Geometry(256, 224, 224)
 
 
 def trained_ids(architecture: str) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from harness.core.errors import HarnessError, did_you_mean
+from harness.core.geometry import Geometry, square
 from harness.models import MODEL_SOURCES
 from harness.models.card import Card, file_sha256, read_card, weights_path, zoo_cards
 from harness.models.classifier import Classifier, Provenance
@@ -34,13 +35,13 @@ def from_zoo(name: str) -> Classifier:
     card = read_card(cards[stem])
     if weights == "none":
         provenance = Provenance(f"zoo:{name}", random_weights=True, details={"recipe": card.recipe.model_dump()})
-        return Classifier(build_network(card), provenance, mean=card.mean, std=card.std)
+        return _classifier(build_network(card), provenance, card)
     epoch = snapshot_of(stem, weights, card) if at else None
     file = weights_path(cards[stem], epoch)
     details = {**_verified(stem, card, file, epoch), "recipe": card.recipe.model_dump()}
     network = build_network(card)
     load_strictly(network, read_state(file).tensors, f"zoo:{name}")
-    return Classifier(network, Provenance(f"zoo:{name}", details=details), mean=card.mean, std=card.std)
+    return _classifier(network, Provenance(f"zoo:{name}", details=details), card)
 
 
 def snapshot_of(name: str, weights: str, card: Card) -> int:
@@ -55,13 +56,23 @@ def snapshot_of(name: str, weights: str, card: Card) -> int:
 
 def build(card: Card, name: str) -> Classifier:
     """A card's classifier before training: freshly initialized from the card's seed."""
-    return Classifier(build_network(card), Provenance(f"zoo:{name}"), mean=card.mean, std=card.std)
+    return _classifier(build_network(card), Provenance(f"zoo:{name}"), card)
 
 
 def build_network(card: Card) -> nn.Module:
     """A card's network, freshly initialized from the card's seed; the global generator is left as it was."""
     shape = card.architecture
     return construct(NETWORKS.get(shape.network), shape.arguments, f"network {shape.network}", seed=card.seed)
+
+
+def _classifier(network: nn.Module, provenance: Provenance, card: Card) -> Classifier:
+    return Classifier(network, provenance, mean=card.mean, std=card.std, geometry=_geometry(card))
+
+
+def _geometry(card: Card) -> Geometry | None:
+    """The square that a card's test images were made into, where they are files of any size."""
+    size = card.test_data.arguments.get("size")
+    return square(size) if isinstance(size, int) else None
 
 
 def _verified(name: str, card: Card, file: Path, epoch: int | None) -> dict[str, Any]:

@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import pickle
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, TypeGuard
+from pickle import UnpicklingError
+from typing import Any, NamedTuple
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from harness.core.errors import HarnessError
+from harness.models.inert import Placeholder, read_inertly
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network")
 """Keys under which training scripts put the state dict, in the order they are looked for."""
 
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
-"""What DataParallel, torch.compile and wrapping modules put before every key."""
-
 SHOWN = 5
 """Keys shown per kind of mismatch."""
+
+_OBJECTS = (
+    "\n     it holds objects whose code would have to run, which is refused; where you trust it,"
+    "\n     save its state dict alone, or write a factory that loads it: python:your_module:your_factory"
+)
+"""What to do about a file that holds more than weights."""
 
 
 class StoredState(NamedTuple):
@@ -39,8 +42,10 @@ class StoredState(NamedTuple):
 def read_state(path: Path) -> StoredState:
     """The state dict in a `.safetensors` file or one of `torch.save`. No code of the file is run.
 
+    Objects that are neither tensors nor plain values are left out unread.
+
     Raises:
-        HarnessError: when the file is missing, damaged, holds more than tensors, or no state dict.
+        HarnessError: when the file is missing, damaged, or holds no state dict.
     """
     if not path.is_file():
         raise HarnessError(f"there is no weights file {path}")
@@ -54,57 +59,52 @@ def read_state(path: Path) -> StoredState:
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        blocked = re.search(r"GLOBAL ([\w.]+)", str(error))
+        return read_inertly(path)
+    except Exception as error:  # noqa: BLE001 - a damaged or hostile file can make torch's reader raise anything
+        text = str(error)
+        blocked = re.search(r"GLOBAL (\S+) whose module \S+ is blocked", text)
         if blocked:
-            raise HarnessError(
-                f"{path} holds more than tensors ({blocked[1]}); reading it would run its code, which is refused.\n"
-                "     where you trust it, save its state dict alone: torch.save(network.state_dict(), ...),\n"
-                "     or write a factory that loads it and name that: python:your_module:your_factory"
-            ) from None
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise HarnessError(f"{path} cannot be read as a file of torch.save: {reason}") from None
+            raise HarnessError(f"{path} asks for {blocked[1]}, which no weights need; it is refused") from None
+        reason = text.rpartition("WeightsUnpickler error: ")[2].strip().partition("\n")[0] or type(error).__name__
+        way_out = _OBJECTS if isinstance(error, UnpicklingError) else ""
+        raise HarnessError(f"{path} cannot be read as a file of torch.save: {reason}{way_out}") from None
 
 
 def unwrap(content: Any, path: Path) -> StoredState:
     """The state dict inside what a training script saved. Raises HarnessError when there is none."""
     wrappers: list[str] = []
     left_out: list[str] = []
-    while not _is_state(content):
-        keys = list(content) if isinstance(content, Mapping) else []
-        wrapper = next((key for key in WRAPPERS if key in keys and isinstance(content[key], Mapping)), None)
-        if wrapper is None:
-            what = f"the keys {', '.join(map(str, keys[:SHOWN]))}" if keys else f"a {type(content).__name__}"
-            raise HarnessError(
-                f"{path} holds no state dict, but {what}.\n"
-                f"     save network.state_dict() alone, or under one of: {', '.join(WRAPPERS)}"
-            )
-        wrappers.append(wrapper)
-        left_out += [str(key) for key in keys if key != wrapper]
-        content = content[wrapper]
-    return StoredState(dict(content), tuple(wrappers), tuple(left_out))
-
-
-def _is_state(content: Any) -> TypeGuard[Mapping[str, Tensor]]:
-    return (
-        isinstance(content, Mapping)
-        and len(content) > 0
-        and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in content.items())
-    )
-
-
-def strip_prefixes(tensors: Mapping[str, Tensor], network: nn.Module) -> tuple[dict[str, Tensor], tuple[str, ...]]:
-    """Take off prefixes that every key has and the network's own keys have not; also says which."""
-    own = list(network.state_dict())
-    stripped: list[str] = []
-    current = dict(tensors)
     while True:
-        prefix = next((p for p in PREFIXES if all(key.startswith(p) for key in current)), None)
-        if prefix is None or all(key.startswith(prefix) for key in own):
-            return current, tuple(stripped)
-        current = {key.removeprefix(prefix): tensor for key, tensor in current.items()}
-        stripped.append(prefix)
+        entries = _entries(content)
+        if tensors := _tensors(entries):
+            left_out += [str(key) for key in entries if key not in tensors]
+            return StoredState(tensors, tuple(wrappers), tuple(left_out))
+        wrapper = next((key for key in WRAPPERS if isinstance(entries.get(key), Mapping)), None)
+        if wrapper is None:
+            raise _no_state(content, path)
+        wrappers.append(wrapper)
+        left_out += [str(key) for key in entries if key != wrapper]
+        content = entries[wrapper]
+
+
+def _entries(content: Any) -> Mapping[Any, Any]:
+    return content if isinstance(content, Mapping) else {}
+
+
+def _tensors(entries: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """The entries but for placeholders; none at all when any other is not a tensor with a name."""
+    read = {key: value for key, value in entries.items() if not isinstance(value, Placeholder)}
+    return read if all(isinstance(key, str) and isinstance(value, Tensor) for key, value in read.items()) else {}
+
+
+def _no_state(content: Any, path: Path) -> HarnessError:
+    keys = list(_entries(content))
+    what = f"the keys {', '.join(map(str, keys[:SHOWN]))}" if keys else f"a {type(content).__name__}"
+    objects = any(isinstance(value, Placeholder) for value in (content, *_entries(content).values()))
+    return HarnessError(
+        f"{path} holds no state dict, but {what}.\n"
+        f"     save network.state_dict() alone, or under one of: {', '.join(WRAPPERS)}{_OBJECTS if objects else ''}"
+    )
 
 
 def load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:

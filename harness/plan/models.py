@@ -16,6 +16,7 @@ from harness.core.geometry import Geometry
 from harness.data import ChosenImages, Dataset
 from harness.models import load_model
 from harness.models.classifier import Classifier, undisturbed
+from harness.models.folded import take_folded_view
 from harness.models.views import recalibrate, take_batchnorm_view, take_robustnorm_view
 from harness.plan.calibration import Calibrations, calibration_batches, described
 from harness.plan.mistakes import Mistakes
@@ -57,9 +58,14 @@ def open_model(
     Raises:
         HarnessError: when there is no such model, or none in this view; and for unusable clean images.
     """
-    model = load_model(spec.id, architecture=spec.architecture, arguments=spec.arguments, mean=spec.mean, std=spec.std)
+    model = load_model(
+        spec.id, architecture=spec.architecture, arguments=spec.arguments, mean=spec.mean, std=spec.std,
+        resize=spec.resize, crop=spec.crop, interpolation=spec.interpolation,
+    )  # fmt: skip
     clean = calibration.at(model.geometry) if calibration else None
-    if spec.bn:
+    if spec.bn == "folded":
+        take_folded_view(model)
+    elif spec.bn:
         take_batchnorm_view(model, spec.bn, described(clean) if clean else None)
     if spec.rn:
         take_robustnorm_view(model, spec.rn)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from harness.core.geometry import Interpolation
 from harness.core.numbers import Number
 from harness.core.threat import Goal, Norm, ThreatModel
 
@@ -15,7 +16,8 @@ Facts = dict[str, str | int | float | bool]
 """Free columns for tables, by key."""
 
 
-def _as_list(value: Any) -> Any:
+def as_list(value: Any) -> Any:
+    """A list; a single value becomes a list of one."""
     return value if isinstance(value, list) else [value]
 
 
@@ -74,7 +76,7 @@ class ThreatSpec(Strict):
     """How attacks and sections refer to it; default the norm."""
     norm: Norm
     """linf, l2 or l1."""
-    epsilon: Annotated[list[Number], Field(min_length=1), BeforeValidator(_as_list), AfterValidator(_budgets)]
+    epsilon: Annotated[list[Number], Field(min_length=1), BeforeValidator(as_list), AfterValidator(_budgets)]
     """Budget on the [0, 1] pixel scale."""
     goal: Goal = "untargeted"
     """untargeted; next: true class + 1; random: a wrong class drawn per image."""
@@ -91,7 +93,7 @@ class ModelSpec(Strict):
     name: str
     """How this file refers to it; unique."""
     id: str
-    """What to load: zoo:NAME, torchvision:NAME@WEIGHTS, timm:ARCH.TAG, file:PATH, python:MODULE:FACTORY."""
+    """What to load: zoo:NAME, torchvision:NAME@WEIGHTS, timm:ARCH.TAG, file:PLACE, python:MODULE:FACTORY."""
     label: str | None = None
     """How tables print it; default the name."""
     facts: Facts = {}
@@ -104,7 +106,13 @@ class ModelSpec(Strict):
     """Standardization inside the model, per channel; default what the source knows."""
     std: list[float] | None = None
     """Standardization inside the model, per channel; default what the source knows."""
-    bn: Literal["population", "batch", "recalibrated"] | None = None
+    resize: int | None = Field(None, ge=1)
+    """The shorter side of image files is scaled to this many pixels; default what the source knows, or `crop`."""
+    crop: int | None = Field(None, ge=1)
+    """Side of the square that is cut out of their middle then; default what the source knows."""
+    interpolation: Interpolation | None = None
+    """How their pixels are scaled; default what the source knows, or bilinear."""
+    bn: Literal["population", "batch", "recalibrated", "folded"] | None = None
     """Statistics of BatchNorm layers: running ones, those of the batch at hand, or running ones averaged anew over
     clean images; default what the network does by itself, which is population."""
     calibration: ImagesSpec | None = None
@@ -135,7 +143,7 @@ class AttackSpec(BaseModel):
         return dict(self.model_extra or {})
 
 
-Selection = Annotated[list[str], Field(min_length=1), BeforeValidator(_as_list)]
+Selection = Annotated[list[str], Field(min_length=1), BeforeValidator(as_list)]
 """Names, patterns such as "resnet*", or (for models) filters such as "facts.bn=N"."""
 
 

@@ -20,6 +20,7 @@ PlaceInHub = Callable[[str, dict[str, Path]], Path]
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Empty caches, no network, an empty working directory."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     (tmp_path / "work").mkdir()

@@ -12,9 +12,10 @@ import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torchvision.models import squeezenet1_1
+from torchvision.models import resnet18, squeezenet1_1
 
 from harness.core.errors import HarnessError
+from harness.core.geometry import Geometry
 from harness.models import load_model
 from harness.models.card import file_sha256
 from harness.models.networks import NETWORKS
@@ -128,14 +129,16 @@ def test_a_file_that_would_run_code_is_refused_and_does_not_run_it(tmp_path: Pat
     with pytest.raises(HarnessError):
         load_model(f"file:{tmp_path}/trap.pt", architecture="resnet8")
     torch.save({"state_dict": Trap()}, tmp_path / "trap.pt")
-    with pytest.raises(HarnessError, match="holds more than tensors"):
+    with pytest.raises(HarnessError, match="whose code would have to run, which is refused"):
         load_model(f"file:{tmp_path}/trap.pt", architecture="resnet8")
     assert not (tmp_path / "ran").exists()
 
 
 def test_a_whole_saved_network_is_refused_with_the_way_out(network: nn.Module, tmp_path: Path) -> None:
     torch.save(network, tmp_path / "network.pt")
-    with pytest.raises(HarnessError, match="save its state dict alone"):
+    with pytest.raises(
+        HarnessError, match=r"(?s)but a \w+.*save network.state_dict\(\) alone.*python:your_module:your_factory"
+    ):
         load_model(f"file:{tmp_path}/network.pt", architecture="resnet8")
 
 
@@ -179,5 +182,93 @@ def test_an_unusable_architecture_is_refused(
 
 def test_unknown_arguments_are_refused_with_the_known_ones(network: nn.Module, tmp_path: Path) -> None:
     torch.save(network.state_dict(), tmp_path / "state.pt")
-    with pytest.raises(HarnessError, match="known: activation, channels, classes, norm, shortcut, width"):
+    with pytest.raises(HarnessError, match="known: activation, channels, classes, norm, shortcut, stem, width"):
         load_model(f"file:{tmp_path}/state.pt", architecture="resnet8", arguments={"wide": 4})
+
+
+class Schedule:
+    """An object that only its training script knows."""
+
+    def __init__(self) -> None:
+        self.rate = 0.1
+
+
+class Normalizer(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("new_mean", torch.tensor([0.4, 0.5, 0.6])[:, None, None])
+        self.register_buffer("new_std", torch.tensor([0.2, 0.25, 0.3])[:, None, None])
+
+
+class Attacked(nn.Module):
+    """A network as the robustness library of MadryLab wraps it (Salman et al. 2020)."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.normalizer = Normalizer()
+        self.model = network
+        self.attacker = nn.Module()
+        self.attacker.normalize = Normalizer()
+        self.attacker.model = network
+
+
+@pytest.fixture
+def robust(randomize: Change, tmp_path: Path) -> nn.Module:
+    """A network, and a checkpoint of it as Salman et al. published theirs."""
+    network = randomize(resnet18(num_classes=5))
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    content = {
+        "model": nn.DataParallel(Attacked(network)).state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": Schedule(),
+        "epoch": 90,
+        "amp": "N/A",
+        "adv_prec1": torch.tensor(50.0),
+    }
+    torch.save(content, tmp_path / "robust.ckpt", _use_new_zipfile_serialization=False)
+    return network
+
+
+KEYS: dict[str, Any] = {"architecture": "torchvision:resnet18", "arguments": {"num_classes": 5}}
+
+
+def test_a_checkpoint_of_robust_training_is_taken_out_of_its_wrappings(
+    robust: nn.Module, tmp_path: Path, images: Tensor
+) -> None:
+    model = load_model(f"file:{tmp_path}/robust.ckpt", **KEYS)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in ([0.4, 0.5, 0.6], [0.2, 0.25, 0.3]))
+    torch.testing.assert_close(model(images), robust((images - mean) / std))
+    assert model.geometry == Geometry(256, 224, 224)
+    details = model.provenance.details
+    assert (details["unwrapped"], details["stripped_prefixes"]) == (["model"], ["module.", "model."])
+    assert details["left_out"] == ["optimizer", "schedule", "epoch", "amp", "adv_prec1", "attacker", "normalizer"]
+    given = load_model(f"file:{tmp_path}/robust.ckpt", **KEYS, mean=[0.4, 0.5, 0.6], std=[0.2, 0.25, 0.3])
+    assert given.fingerprint == model.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("mean", "std"), [([0.5] * 3, [0.2, 0.25, 0.3]), ([0.4, 0.5, 0.6], [0.5] * 3), ([0.4] * 2,) * 2]
+)
+@pytest.mark.usefixtures("robust")
+def test_another_standardization_than_that_of_the_file_is_refused(
+    mean: list[float], std: list[float], tmp_path: Path
+) -> None:
+    with pytest.raises(HarnessError, match=r"holds another standardization(?s:.)*std = \[0.2"):
+        load_model(f"file:{tmp_path}/robust.ckpt", **KEYS, mean=mean, std=std)
+
+
+@pytest.mark.usefixtures("robust")
+def test_a_wrapped_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match=r"the network has no: layer1\.0|the file lacks: .*layer"):
+        load_model(f"file:{tmp_path}/robust.ckpt", architecture="torchvision:resnet34", arguments={"num_classes": 5})
+    with pytest.raises(HarnessError, match=r"fc\.weight is \(5, 512\) in the file, \(1000, 512\) in the network"):
+        load_model(f"file:{tmp_path}/robust.ckpt", architecture="torchvision:resnet18")
+
+
+@pytest.mark.usefixtures("robust")
+def test_a_checkpoint_may_lie_on_the_hub(tmp_path: Path, place_in_hub_cache: Callable[..., Path]) -> None:
+    sha256 = file_sha256(tmp_path / "robust.ckpt")
+    place_in_hub_cache("someone/robust", {"resnet18_l2.ckpt": tmp_path / "robust.ckpt"})
+    model = load_model(f"file:hf://someone/robust/resnet18_l2.ckpt#sha256={sha256[:16]}", **KEYS)
+    assert model.provenance.details["weights_file"] == "someone/robust/resnet18_l2.ckpt"
+    assert model.provenance.details["weights_sha256"] == sha256

@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from harness.core.errors import HarnessError
 from harness.models import load_model
 from harness.models.card import file_sha256
+from harness.models.classifier import Provenance
+from harness.models.from_timm import _classifier
 
 Place = Callable[[str, dict[str, Path]], Path]
 Change = Callable[[nn.Module], nn.Module]
@@ -37,6 +39,26 @@ def test_weights_in_the_cache_are_loaded_and_standardized(
     assert not model.provenance.random_weights
     assert model.provenance.details["weights_file"] == f"{REPOSITORY}/model.safetensors"
     assert model.provenance.details["weights_sha256"] == file_sha256(snapshot / "model.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("tag", "mean", "std"),
+    [
+        ("tv_in1k", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        ("tf_in1k", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        ("tf_adv_in1k", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        ("gluon_in1k", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    ],
+)
+def test_inceptions_of_timm_are_standardized_as_they_were_trained_and_not_a_second_time(
+    tag: str, mean: tuple[float, ...], std: tuple[float, ...]
+) -> None:
+    with torch.device("meta"):
+        network = timm.create_model("inception_v3", pretrained_cfg=timm.get_pretrained_cfg(f"inception_v3.{tag}"))
+    model = _classifier(network, Provenance("x"), {}, None, None, None)
+    assert model.mean.flatten().tolist() == pytest.approx(mean)
+    assert model.std.flatten().tolist() == pytest.approx(std)
+    assert not getattr(network, "transform_input", False)
 
 
 def test_an_older_repository_with_pytorch_weights_only_is_read_too(

@@ -10,11 +10,19 @@ from urllib.error import URLError
 import pytest
 import torch
 from torch import Tensor, nn
-from torchvision.models import GoogLeNet_Weights, SqueezeNet1_1_Weights, googlenet, inception_v3, squeezenet1_1
+from torchvision.models import (
+    GoogLeNet_Weights,
+    Inception_V3_Weights,
+    SqueezeNet1_1_Weights,
+    googlenet,
+    inception_v3,
+    squeezenet1_1,
+)
 
 from harness.core.errors import HarnessError
-from harness.models import load_model
+from harness.models import load_model, resumable
 from harness.models.card import file_sha256
+from tests.models.server import serving
 
 Place = Callable[[Any, nn.Module], Path]
 Change = Callable[[nn.Module], nn.Module]
@@ -37,7 +45,7 @@ def test_weights_in_the_cache_are_loaded_and_standardized_once(
     assert not model.provenance.random_weights
     assert model.provenance.details["weights_file"] == file.name
     assert model.provenance.details["weights_sha256"] == file_sha256(file)
-    assert model.provenance.details["resize"] == 256
+    assert model.provenance.details["geometry"] == "resize 256, crop 224"
 
 
 def test_loading_leaves_the_global_generator_and_stdout_alone(
@@ -59,6 +67,26 @@ def test_a_network_that_undoes_the_standardization_itself_sees_it_once(
     # GoogLeNet was trained on images scaled to [-1, 1].
     torch.testing.assert_close(model(images), network((images - 0.5) / 0.5), rtol=1e-3, atol=1e-4)
     assert model.provenance.details["arguments"] == {"transform_input": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "build", "member", "first"),
+    [
+        ("inception_v3", inception_v3, Inception_V3_Weights.IMAGENET1K_V1, "Conv2d_1a_3x3"),
+        ("googlenet", googlenet, GoogLeNet_Weights.IMAGENET1K_V1, "conv1"),
+    ],
+)
+def test_the_first_layer_of_an_inception_sees_twice_the_image_less_one(
+    name: str, build: Callable[..., nn.Module], member: Any, first: str, place_in_torch_hub: Place
+) -> None:
+    place_in_torch_hub(member, build(init_weights=False))
+    model = load_model(f"torchvision:{name}@IMAGENET1K_V1")
+    seen: list[Tensor] = []
+    model.network.get_submodule(first).register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    images = torch.rand(1, 3, 75, 75, generator=torch.Generator().manual_seed(0))
+    images[0, :, 0, :2] = torch.tensor([0.0, 1.0])
+    model(images)
+    torch.testing.assert_close(seen[0], 2 * images - 1, rtol=0, atol=1e-6)
 
 
 def test_the_switch_of_the_input_enters_the_fingerprint(randomize: Change, tmp_path: Path) -> None:
@@ -145,7 +173,7 @@ def test_without_network_the_error_says_what_to_fetch_and_where_to_put_it(
     def unreachable(*arguments: object, **keywords: object) -> None:
         raise URLError("no route to host")
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    monkeypatch.setattr(resumable, "urlopen", unreachable)
     with pytest.raises(HarnessError, match="no route to host") as caught:
         load_model(SQUEEZENET)
     url = SqueezeNet1_1_Weights.IMAGENET1K_V1.url
@@ -154,16 +182,11 @@ def test_without_network_the_error_says_what_to_fetch_and_where_to_put_it(
 
 
 def test_a_download_is_asked_for_with_the_hash_of_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
-
-    def mismatch(url: str, path: str, prefix: str, progress: bool) -> None:
-        asked.append(prefix)
-        raise RuntimeError('invalid hash value (expected "b8a52dc0", got "00000000")')
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", mismatch)
-    with pytest.raises(HarnessError, match="invalid hash value"):
-        load_model(SQUEEZENET)
-    assert asked == [SqueezeNet1_1_Weights.IMAGENET1K_V1.url.rpartition("-")[2].removesuffix(".pth")]
+    with serving(b"another file") as server:
+        file = SqueezeNet1_1_Weights.IMAGENET1K_V1.url.rpartition("/")[2]
+        monkeypatch.setattr(SqueezeNet1_1_Weights.IMAGENET1K_V1.value, "url", server.url.replace("weights.bin", file))
+        with pytest.raises(HarnessError, match="should start with b8a52dc0; it is deleted"):
+            load_model(SQUEEZENET)
 
 
 def test_a_damaged_file_in_the_cache_is_refused(place_in_torch_hub: Place) -> None:
