@@ -75,9 +75,10 @@ def plan(**options: Any) -> None:
 @click.option("--out", metavar="DIR", help="Where tables are written (default: reports/<suite>).")
 @click.option("--format", "formats", default="md,latex,csv,json", show_default=True, help="Which files to write.")
 @click.option("--figures", is_flag=True, help="Draw a chart of every table as well.")
+@click.option("--claims", is_flag=True, help="Print the verdicts on the suite's claims alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def report(**options: Any) -> None:
-    """Render SUITE's tables from the records of its last run; needs no model and no data."""
+    """Render SUITE's tables and claims from the records of its last run; needs no model and no data."""
     from harness import commands
 
     sys.exit(commands.report(**options))

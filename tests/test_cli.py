@@ -273,6 +273,34 @@ def test_durations_are_given_in_the_unit_that_suits_them(seconds: float, text: s
 
 # --- report -----------------------------------------------------------------------------------------------------
 
+CLAIMS = """
+[[claims]]
+name = "robust"
+text = "Without BN the network is more robust"
+greater = { "facts.bn" = "N" }
+than = { "facts.bn" = "Y" }
+match = "attack"
+"""
+
+
+def test_claims_are_judged_and_can_be_printed_alone(suite_file: SuiteFile, call: Harness, workplace: Path) -> None:
+    path = suite_file(more=CLAIMS)
+    ran = call("run", path)
+    assert ran.output.index("White-box robust accuracy") < ran.output.index("Without BN the network is more robust")
+    alone = call("report", path, "--claims")
+    assert (alone.code, alone.output) == (0, ran.output[ran.output.index("Claims\n") :])
+    (claim,) = json.loads(call("report", path, "--claims", "--json").output)["claims"]
+    assert claim == json.loads((workplace / "reports" / "sound" / "claims.json").read_text("utf-8"))[0]
+    assert (claim["name"], claim["pairs"][0]["n"]) == ("robust", 20)
+    assert f"robust {claim['verdict']}" in re.sub(" +", " ", alone.output)
+
+
+def test_a_suite_without_claims_says_so_when_asked(suite_file: SuiteFile, call: Harness) -> None:
+    call("run", suite_file())
+    printed = call("report", suite_file(), "--claims")
+    assert (printed.code, printed.output) == (0, "")
+    assert "suite sound makes no claims" in printed.errors
+
 
 def test_a_report_repeats_what_the_run_printed_and_wrote(suite_file: SuiteFile, call: Harness, workplace: Path) -> None:
     ran = call("run", suite_file())

@@ -7,7 +7,7 @@ from harness.core.registry import parameters_of
 from harness.data import DATASETS
 from harness.models.card import Architecture, Card, Threat
 from harness.models.recipe import AdversarialTraining, Changes, GradientSimilarity, Recipe
-from harness.spec import Suite
+from harness.spec import ClaimSpec, Suite
 from harness.spec.parts import AttackSpec, DatasetSpec, ModelSpec, ThreatSpec, TransferSpec, WhiteboxSpec
 from harness.spec.tables import TableSpec
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.mark.parametrize(
     "table",
-    [Suite, DatasetSpec, ThreatSpec, ModelSpec, AttackSpec, WhiteboxSpec, TransferSpec, TableSpec],
+    [Suite, DatasetSpec, ThreatSpec, ModelSpec, AttackSpec, WhiteboxSpec, TransferSpec, TableSpec, ClaimSpec],
     ids=lambda table: table.__name__,
 )
 def test_every_key_of_a_suite_file_is_documented(table: type[Suite]) -> None:

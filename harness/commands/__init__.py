@@ -17,6 +17,8 @@ from harness.commands.console import counted, duration, print_json, print_rows, 
 from harness.commands.listing import list_
 from harness.core.errors import HarnessError
 from harness.report import FORMATS, Report, render, write
+from harness.report.claim_files import claim_content
+from harness.report.claim_texts import terminal_claims
 from harness.report.terminal import terminal
 from harness.spec import load_suite
 from harness.store import Store
@@ -112,16 +114,17 @@ def report(
     out: str | None,
     formats: str,
     figures: bool,
+    claims: bool,
     as_json: bool,
 ) -> int:
-    """Render a suite's tables from its last run; returns 1 when cells are missing."""
+    """Render a suite's tables and claims from its last run; returns 1 when cells are missing."""
     spec, records = load_suite(suite, overrides), Store(store)
     chosen = [SHORT_NAMES.get(name.strip(), name.strip()) for name in formats.split(",") if name.strip()]
     for name in chosen:
         FORMATS.get(name)
     cells = read_cells(records, spec.name)
     made = render(spec, cells, records)
-    show(made, as_json)
+    show(made, as_json, only_claims=claims)
     files = write_files(made, Path(out) if out else Path("reports") / spec.name, chosen, figures=figures)
     stderr().print(f"written: {', '.join(str(file) for file in files)}")
     missing = cells.missing(records)
@@ -187,16 +190,22 @@ def extract(name: str, *, device: str, batch_size: int, limit: int | None, force
     )
 
 
-def show(made: Report, as_json: bool) -> None:
-    """Print a report's tables."""
+def show(made: Report, as_json: bool, only_claims: bool = False) -> None:
+    """Print a report's tables and claims, or its claims alone."""
     if as_json:
-        texts = [FORMATS.get("json").text(table) for table in made.tables]
-        print_json({"suite": made.suite, "tables": [json.loads(text) for text in texts]})
+        tables = [json.loads(FORMATS.get("json").text(table)) for table in made.tables]
+        claims = [claim_content(claim) for claim in made.claims]
+        print_json({"suite": made.suite, **({} if only_claims else {"tables": tables}), "claims": claims})
         return
     console = stdout()
-    for table in made.tables:
+    for table in () if only_claims else made.tables:
         console.print(terminal(table, console.width))
         console.print()
+    if made.claims:
+        console.print(terminal_claims(made.claims))
+        console.print()
+    elif only_claims:
+        stderr().print(f"suite {made.suite} makes no claims; they are written [[claims]]")
 
 
 def write_files(

@@ -14,6 +14,7 @@ from harness.core.errors import Problems
 from harness.data import ChosenImages
 from harness.plan.attacks import Variant, plan_attacks, plan_threats
 from harness.plan.batches import check_batches
+from harness.plan.claims import check_claim_facets, check_claims
 from harness.plan.datasets import describe_dataset, plan_datasets
 from harness.plan.jobs import Job, JobMaker
 from harness.plan.mistakes import Mistakes
@@ -61,11 +62,13 @@ def make_plan(name: str | Path, options: Options = Options()) -> Plan:
     variants = plan_attacks(reading, threats, mistakes)
     sections = plan_sections(reading, variants, threats, mistakes)
     check_batches(reading, models, sections, mistakes)
-    if not mistakes.only_in_tables:
+    if not mistakes.only_in_report:
         check_facets(reading, mistakes)
+        check_claim_facets(reading, mistakes)
         raise Problems(reading.path, mistakes.found)
     plan = assemble(reading, datasets, models, variants, sections)
     check_tables(reading, plan.cells, mistakes)
+    check_claims(reading, plan.cells, mistakes)
     if mistakes.found:
         raise Problems(reading.path, mistakes.found)
     return plan

@@ -33,9 +33,9 @@ class Mistakes:
             return None
 
     @property
-    def only_in_tables(self) -> bool:
-        """Whether nothing but tables is wrong, so that all cells are known."""
-        return all(mistake.startswith("tables[") for mistake in self.found)
+    def only_in_report(self) -> bool:
+        """Whether nothing but tables and claims is wrong, so that all cells are known."""
+        return all(mistake.startswith(("tables[", "claims[")) for mistake in self.found)
 
     def _note(self, mistake: str) -> None:
         if mistake not in self.found:

@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.cells import Cell, Cells
-from harness.core.errors import HarnessError, did_you_mean
+from harness.core.errors import HarnessError
 from harness.report.cell_facets import CellFacets
 from harness.report.layout import CLEAN, Layout, check_headers
+from harness.report.selection import check_filters, mixture, passes
 
 Key = tuple[str, ...]
 """One text per facet of an axis."""
 
 _CLEAN_TEXT = "\0clean"
 """Stands for clean accuracy in keys, which no facet's text can collide with."""
-
-SAME_IN_ONE_PLACE = ("mode", "dataset", "attack", "threat", "surrogate", "surrogate.norm", "target", "target.norm")
-"""What all cells at one place share: a mean over seeds or trainings is a number, a mean over attacks is a mistake."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +43,9 @@ def arrange(layout: Layout, cells: Cells) -> Arrangement:
     """
     facets = CellFacets(cells, layout.mode)
     attacked = _attacked(layout, facets)
-    clean = [cell for cell in cells.cells if layout.clean and cell.mode == "clean" and _passes(layout, facets, cell)]
+    clean = [
+        cell for cell in cells.cells if layout.clean and cell.mode == "clean" and passes(layout.where, facets, cell)
+    ]
     if not attacked and (not clean or any(cell.mode != "clean" for cell in cells.cells)):
         raise HarnessError(f"{layout.place}: no cell of the suite fits.\n     loosen a filter of `where`")
     row_keys = {cell: _key(layout.rows, facets, cell) for cell in attacked}
@@ -68,23 +68,8 @@ def header_texts(layout: Layout, key: Key) -> tuple[str, ...]:
 
 def _attacked(layout: Layout, facets: CellFacets) -> list[Cell]:
     cells = [cell for cell in facets.cells.cells if cell.mode != "clean" and layout.mode in (None, cell.mode)]
-    for facet, accepted in layout.where.items():
-        for wanted in accepted:
-            if cells and not any(facets.matches(facet, cell, wanted) for cell in cells):
-                known = dict.fromkeys(facets.text(facet, cell) for cell in cells)
-                raise HarnessError(
-                    f"{layout.place}: where: no cell has {facet} = {wanted!r}.\n     {did_you_mean(str(wanted), known)}"
-                )
-    return [cell for cell in cells if _passes(layout, facets, cell)]
-
-
-def _passes(layout: Layout, facets: CellFacets, cell: Cell) -> bool:
-    """Whether the filters let a cell through; what they say about attacks does not concern clean cells."""
-    return all(
-        (cell.mode == "clean" and facets.of_attacks(facet))
-        or any(facets.matches(facet, cell, wanted) for wanted in accepted)
-        for facet, accepted in layout.where.items()
-    )
+    check_filters(cells, layout.where, facets, f"{layout.place}: where")
+    return [cell for cell in cells if passes(layout.where, facets, cell)]
 
 
 def _key(axis: tuple[str, ...], facets: CellFacets, cell: Cell) -> Key:
@@ -126,19 +111,12 @@ def _fits(key: Key, axis: tuple[str, ...], facets: CellFacets, cell: Cell) -> bo
 
 def _refuse_mixtures(layout: Layout, facets: CellFacets, places: Mapping[tuple[Key, Key], Mapping[str, Cell]]) -> None:
     for cells in places.values():
-        clean = any(cell.mode == "clean" for cell in cells.values())
-        for facet in SAME_IN_ONE_PLACE:
-            texts = dict.fromkeys(facets.text(facet, cell) for cell in cells.values())
-            if len(texts) > 1 and not (clean and facet.startswith("surrogate")):
-                word = facet.replace("surrogate", "model") if layout.mode == "whitebox" else facet
-                raise HarnessError(
-                    f"{layout.place}: one entry would mix several values of {word}: {', '.join(texts)}.\n"
-                    f'     add "{word}" to rows or columns, or choose one with where = {{ {_quoted(word)} = ... }}'
-                )
-
-
-def _quoted(facet: str) -> str:
-    return f'"{facet}"' if "." in facet else facet
+        if mixed := mixture(cells.values(), facets, layout.average):
+            means = "" if mixed.facet == "dataset" else f', or take the mean with average = ["{mixed.facet}"]'
+            raise HarnessError(
+                f"{layout.place}: one entry would mix several values of {mixed.facet}: {', '.join(mixed.texts)}.\n"
+                f'     add "{mixed.facet}" to rows or columns, or choose one with {mixed.filter}{means}'
+            )
 
 
 def _ordered(layout: Layout, facets: CellFacets, places: Mapping[tuple[Key, Key], Mapping[str, Cell]]) -> Arrangement:

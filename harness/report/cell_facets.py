@@ -11,6 +11,7 @@ from harness.cells import AttackEntry, Cell, Cells, ModelEntry
 from harness.core.numbers import as_fraction, parse_number
 from harness.core.threat import NORM_SYMBOLS
 from harness.report.facets import ATTACK_FACTS, FACTS, Mode, about_attacks
+from harness.report.relation import RELATIONS, other_words, relation
 
 RANDOM_MARK = "†"
 """Behind the label of a model with random weights."""
@@ -56,6 +57,9 @@ class CellFacets:
         """How tables print a facet of a cell; empty when it has none."""
         if facet in OF_CELLS:
             return OF_CELLS[facet](cell)
+        if facet == "relation":
+            clean = cell.mode == "clean"
+            return "" if clean else relation(self.models[cell.surrogate], self.models[cell.target])
         if facet.startswith(ATTACK_FACTS):
             return _text_of_fact(self._attack_facts(cell), facet.removeprefix(ATTACK_FACTS))
         return _text_of_model(facet, self._model(facet, cell))
@@ -72,6 +76,8 @@ class CellFacets:
             texts = [entry.label for entry in self.cells.datasets]
         elif facet in OF_CELLS:
             texts = [self.text(facet, cell) for cell in self.cells.cells]
+        elif facet == "relation":
+            texts = list(RELATIONS)
         elif facet.startswith(ATTACK_FACTS):
             texts = [_text_of_fact(entry.facts, facet.removeprefix(ATTACK_FACTS)) for entry in self.cells.attacks]
         else:
@@ -89,6 +95,8 @@ class CellFacets:
     def _other_words(self, facet: str, cell: Cell) -> set[str]:
         if facet in OF_CELLS:
             return {cell.norm} if facet == "norm" else {cell.mode} if facet == "mode" else set()
+        if facet == "relation":
+            return other_words(self.text(facet, cell))
         if facet.startswith(ATTACK_FACTS):
             return {str(self._attack_facts(cell).get(facet.removeprefix(ATTACK_FACTS), ""))}
         model = self._model(facet, cell)

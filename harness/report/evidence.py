@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from harness.cells import Cell, Cells
+from harness.cells import Cell, Cells, DatasetEntry
 from harness.metrics.counting import correct_by_index
 from harness.store import Record, Store
 
@@ -25,6 +25,10 @@ class Evidence:
         self._outcomes: dict[str, pd.DataFrame] = {}
         self._models: dict[str, list[str]] = {}
         self._clean: dict[tuple[str, str], BoolSeries | None] = {}
+
+    def data(self, cell: Cell) -> DatasetEntry:
+        """A cell's data set, with the images that its tables keep."""
+        return next(entry for entry in self.cells.datasets if entry.label == cell.dataset)
 
     def record(self, cell: Cell) -> Record | None:
         """A cell's record; None when the cell has not run."""

@@ -3,7 +3,7 @@
 `model` is the judged model of a white-box table; a transfer table says `surrogate` or `target` instead. `facts.KEY` is
 a free column of the suite file, of the surrogate in a transfer table and of the model in a white-box one. `norm` is the
 norm of the threat model; `model.norm`, `surrogate.norm` and `target.norm` are the detected normalization layers.
-`attack.facts.KEY` is a free column of the attacks.
+`attack.facts.KEY` is a free column of the attacks. `relation` is that of the target to the surrogate.
 """
 
 from __future__ import annotations
@@ -14,24 +14,40 @@ from typing import Literal, NamedTuple
 
 from harness.cells import Cells
 from harness.core.errors import HarnessError, did_you_mean
+from harness.report.relation import MEANS_OVER
 from harness.spec import Suite, TableSpec
 
 Mode = Literal["whitebox", "transfer"]
 
-MEAN, SPREAD, AGREEMENT = SUMMARIES = ("mean", "spread", "agreement")
-"""The last entries of columns, which sum up the row."""
+MEAN, SPREAD, AGREEMENT = "mean", "spread", "agreement"
+
+SUMMARIES = {
+    MEAN: "Mean",
+    "mean.black-box": "Mean, black-box",
+    "mean.white-box": "Mean, white-box",
+    "mean.same-architecture": "Mean, same architecture",
+    "mean.other-architecture": "Mean, other architectures",
+    SPREAD: "Spread",
+    AGREEMENT: "Agreement",
+}
+"""The last entries of columns, which sum up the row, with their headers."""
+
+AVERAGED = (
+    "attack", "threat", "mode", "model", "model.norm", "surrogate", "surrogate.norm", "target", "target.norm",
+)  # fmt: skip
+"""Facets over which means can be taken on purpose; over seeds and repeated trainings they always are."""
 
 FACTS, ATTACK_FACTS = "facts.", "attack.facts."
 """How the free columns of models and of attacks begin."""
 
 HEADERS = {
-    "model": "Model", "surrogate": "Surrogate", "target": "Target", "attack": "Attack", "threat": "Threat model",
-    "epsilon": "ε", "norm": "Norm", "dataset": "Data", "seed": "Seed", "mode": "Mode",
+    "model": "Model", "surrogate": "Surrogate", "target": "Target", "relation": "Relation", "attack": "Attack",
+    "threat": "Threat model", "epsilon": "ε", "norm": "Norm", "dataset": "Data", "seed": "Seed", "mode": "Mode",
     "model.norm": "Normalization", "surrogate.norm": "Surrogate norm.", "target.norm": "Target norm.",
 }  # fmt: skip
 """How facets are called in tables, unless a suite says otherwise."""
 
-OF_ATTACKS = frozenset({"attack", "threat", "epsilon", "norm", "seed", "mode"})
+OF_ATTACKS = frozenset({"attack", "threat", "epsilon", "norm", "seed", "mode", "relation"})
 """Facets that say nothing about a clean cell: a clean accuracy stands beside all their values."""
 
 
@@ -40,6 +56,11 @@ def about_attacks(facet: str, mode: Mode | None) -> bool:
     if facet in OF_ATTACKS or facet.startswith(ATTACK_FACTS):
         return True
     return mode != "whitebox" and facet.startswith(("surrogate", FACTS))
+
+
+def header_of(facet: str) -> str:
+    """How a facet is called unless a suite says otherwise; a free column by its key."""
+    return HEADERS.get(facet, facet.removeprefix(ATTACK_FACTS).removeprefix(FACTS))
 
 
 def free_facets(suite: Suite | Cells) -> list[str]:
@@ -55,19 +76,24 @@ def known_facets(mode: Mode | None, free: Iterable[str]) -> list[str]:
     return [*(name for name in HEADERS if name not in only_whitebox), *free]
 
 
-def mode_of(table: TableSpec, sections: Collection[str]) -> Mode | None:
-    """Which cells a table shows; None for both, when the mode itself is a facet.
+def mode_of(mode: Mode | None, value: str, facets: Collection[str], sections: Collection[str]) -> Mode | None:
+    """Which cells a table or claim is about; None for both, when the mode itself is among its facets.
 
     Raises:
         HarnessError: when the suite lacks the section.
     """
-    if table.mode and sections and table.mode not in sections:
-        raise HarnessError(f'mode = "{table.mode}", but the suite has no section [{table.mode}].\n     add the section')
-    if table.mode or "mode" in (*table.rows, *table.columns):
-        return table.mode
+    if mode and sections and mode not in sections:
+        raise HarnessError(f'mode = "{mode}", but the suite has no section [{mode}].\n     add the section')
+    if mode or "mode" in facets:
+        return mode
     if len(set(sections)) == 1:
         return "whitebox" if "whitebox" in sections else "transfer"
-    return "transfer" if table.value == "attack_success_rate" else "whitebox"
+    return "transfer" if value == "attack_success_rate" else "whitebox"
+
+
+def sections_of(suite: Suite) -> list[str]:
+    """The modes in which a suite attacks."""
+    return [name for name in ("whitebox", "transfer") if getattr(suite, name) is not None]
 
 
 class Axes(NamedTuple):
@@ -97,10 +123,13 @@ def axes_of(table: TableSpec, mode: Mode | None, free: Iterable[str]) -> Axes:
         raise HarnessError('rows and columns each need a facet, such as rows = ["attack"]')
     known = known_facets(mode, free)
     for facet in (*axes, *table.where):
-        _require(facet, known, also=SUMMARIES if facet in columns else ())
+        require(facet, known, also=SUMMARIES if facet in columns else ())
     for name in (*axes, *summaries):
         if (axes + summaries).count(name) > 1:
             raise HarnessError(f'facet "{name}" is named twice in rows and columns')
+    check_average(table.average, axes, known)
+    if mode == "whitebox" and (relations := [name for name in summaries if name in MEANS_OVER]):
+        raise HarnessError(f'"{relations[0]}" needs a transfer table: here every entry is white-box')
     if table.clean and not any(about_attacks(facet, mode) for facet in axes):
         raise HarnessError('clean = true needs a place for it.\n     add "attack" to rows or columns')
     if AGREEMENT in summaries and "dataset" in columns:
@@ -112,11 +141,31 @@ def axes_of(table: TableSpec, mode: Mode | None, free: Iterable[str]) -> Axes:
 
 def check_table(table: TableSpec, suite: Suite) -> None:
     """Raise HarnessError for what is wrong with a table, as far as the suite file alone can tell."""
-    sections = [name for name in ("whitebox", "transfer") if getattr(suite, name) is not None]
-    axes_of(table, mode_of(table, sections), free_facets(suite))
+    mode = mode_of(table.mode, table.value, (*table.rows, *table.columns), sections_of(suite))
+    axes_of(table, mode, free_facets(suite))
 
 
-def _require(facet: str, known: list[str], also: Iterable[str]) -> None:
+def permitted(average: Iterable[str]) -> set[str]:
+    """What cells of one place may differ in when means over these facets are taken: a model brings its norm."""
+    sides = {"model": ("surrogate", "target"), "model.norm": ("surrogate.norm", "target.norm")}
+    named = {side for facet in average for side in sides.get(facet, (facet,))}
+    return named | {f"{side}.norm" for side in named & {"surrogate", "target"}}
+
+
+def check_average(average: Iterable[str], elsewhere: Collection[str], known: Collection[str]) -> None:
+    """Raise HarnessError for a facet over which no mean can be taken, or that tells cells apart elsewhere."""
+    for facet in average:
+        if facet == "dataset":
+            raise HarnessError("average: means are taken image by image, and data sets share no images")
+        if facet in elsewhere:
+            raise HarnessError(f'average: "{facet}" cannot both tell apart and be averaged over')
+        if facet not in AVERAGED or facet not in known:
+            possible = [name for name in AVERAGED if name in known]
+            raise HarnessError(f'average: no mean is taken over "{facet}".\n     {did_you_mean(facet, possible)}')
+
+
+def require(facet: str, known: list[str], also: Iterable[str] = ()) -> None:
+    """Raise HarnessError for a facet that is not known; `also` are further words to suggest."""
     if facet in known:
         return
     if facet in ("model", "model.norm"):

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from harness.cells import Cells
 from harness.core.errors import HarnessError, did_you_mean
 from harness.report.facets import (
-    ATTACK_FACTS,
-    FACTS,
-    HEADERS,
     MEAN,
     SUMMARIES,
     Mode,
     about_attacks,
     axes_of,
     free_facets,
+    header_of,
     mode_of,
 )
+from harness.report.selection import Filters, filters_of
 from harness.report.words import title_of
 from harness.spec import Denominator, TableSpec, Value
 
@@ -40,15 +38,17 @@ class Layout:
     columns: tuple[str, ...]
     """Facets that make columns, outermost first."""
     summaries: tuple[str, ...]
-    """What sums up the row in the last columns: mean, spread, agreement."""
+    """What sums up the row in the last columns: names of SUMMARIES."""
     value: Value
     """What an entry shows."""
     denominator: Denominator
     """Which samples a rate counts."""
     mode: Mode | None
     """Which cells; None for both."""
-    where: Mapping[str, tuple[Any, ...]]
+    where: Filters
     """Further filters: facet to accepted values."""
+    average: tuple[str, ...]
+    """Facets over which an entry takes the mean."""
     clean: bool
     """Whether clean accuracy stands beside the attacks."""
     headers: Mapping[str, str]
@@ -65,7 +65,7 @@ class Layout:
 
     def facet_header(self, facet: str) -> str:
         """How a facet is called."""
-        return self.headers.get(facet, HEADERS.get(facet, facet.removeprefix(ATTACK_FACTS).removeprefix(FACTS)))
+        return self.headers.get(facet, header_of(facet))
 
 
 def layouts(tables: list[TableSpec], cells: Cells) -> list[Layout]:
@@ -90,7 +90,8 @@ def resolve(table: TableSpec, cells: Cells, number: int = 1) -> Layout:
     """
     name = table.name or f"table-{number}"
     try:
-        mode = mode_of(table, {cell.mode for cell in cells.cells} - {"clean"})
+        sections = {cell.mode for cell in cells.cells} - {"clean"}
+        mode = mode_of(table.mode, table.value, (*table.rows, *table.columns), sections)
         rows, columns, summaries = axes_of(table, mode, free_facets(cells))
     except HarnessError as error:
         raise HarnessError(f"{_place(name)}: {error}") from None
@@ -103,12 +104,18 @@ def resolve(table: TableSpec, cells: Cells, number: int = 1) -> Layout:
         columns=columns,
         summaries=summaries,
         value=table.value,
-        denominator=table.denominator or ("own-correct" if table.value == "attack_success_rate" else "all"),
+        denominator=table.denominator or default_denominator(table.value),
         mode=mode,
-        where={key: tuple(value) if isinstance(value, list) else (value,) for key, value in table.where.items()},
+        where=filters_of(table.where),
+        average=tuple(table.average),
         clean=clean and shows_attacks,
         headers=dict(table.headers),
     )
+
+
+def default_denominator(value: str) -> Denominator:
+    """Which samples a rate counts unless the suite says otherwise."""
+    return "own-correct" if value == "attack_success_rate" else "all"
 
 
 def default_tables(cells: Cells) -> list[TableSpec]:

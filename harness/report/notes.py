@@ -9,8 +9,10 @@ from dataclasses import replace
 from harness.metrics.summary import AFTER
 from harness.report.cell_facets import NORM_FAMILIES, RANDOM_MARK, model_label
 from harness.report.evidence import Evidence
+from harness.report.facets import SUMMARIES, permitted
 from harness.report.flag_notes import raised_by
 from harness.report.flag_notes import sentences as flag_sentences
+from harness.report.relation import MEANS_OVER
 from harness.report.table import Run, Table
 from harness.report.words import (
     DENOMINATOR_WORDS,
@@ -34,9 +36,9 @@ def notes_of(table: Table, evidence: Evidence) -> Table:
     """The table with its notes and flags."""
     runs = table.runs
     sentences = (
-        *_counted(table, runs, evidence), *_means(table), *_comparisons(table), *_shared_labels(table, evidence),
-        *_whitebox_entries(table), *_batches(runs, evidence), *_carried(runs, evidence), *_members(runs, evidence),
-        *_missing(runs), *_random_weights(runs, evidence),
+        *_counted(table, runs, evidence), *_means(table), *_averages(table), *_comparisons(table),
+        *_shared_labels(table, evidence), *_whitebox_entries(table), *_batches(runs, evidence),
+        *_carried(runs, evidence), *_members(runs, evidence), *_missing(runs), *_random_weights(runs, evidence),
     )  # fmt: skip
     flags = raised_by(table, evidence)
     return replace(table, notes=(*sentences, *flag_sentences(flags)), flags=flags)
@@ -62,8 +64,22 @@ def _means(table: Table) -> Iterator[str]:
         yield f"Entries with s are means over {count_words(counts)} runs; s is the standard deviation over the runs."
     if any(entry.incomplete for entry in table.entries):
         yield f"{INCOMPLETE_MARK} some of the runs are missing from this mean."
-    if any(entry.estimate and len(entry.runs) != 1 for entry in table.entries if not entry.comparison):
+    means = [entry for entry in table.entries if entry.estimate and not entry.comparison and len(entry.runs) != 1]
+    if any(not (table.average and entry.runs) for entry in means):
         yield "The interval of a mean is the mean of the intervals, because its parts share the images."
+    for over in dict.fromkeys(entry.over for entry in means if entry.over):
+        yield f"{SUMMARIES[over]}: over the cells of the row whose relation is {' or '.join(MEANS_OVER[over]).lower()}."
+
+
+def _averages(table: Table) -> Iterator[str]:
+    """What entries that are means on purpose are means of."""
+    counts = sorted({len(entry.runs) for entry in table.entries if len(entry.runs) > 1 and not entry.comparison})
+    if table.average and counts:
+        yield (
+            f"Entries are means over {count_words(counts)} cells ({', '.join(table.average)}) of equal weight. Cells "
+            "share their images, so that the images are the sample: the interval is that of a mean over images of "
+            "what all cells of an entry say about each."
+        )
 
 
 def _comparisons(table: Table) -> Iterator[str]:
@@ -82,7 +98,7 @@ def _shared_labels(table: Table, evidence: Evidence) -> Iterator[str]:
     labels = {m.name: f"{m.label} ({NORM_FAMILIES.get(m.description.norm)})" for m in evidence.cells.models}
     names: dict[tuple[str, ...], None] = {}
     for entry in (entry for entry in table.entries if not entry.comparison):
-        for side in ("surrogate", "target"):
+        for side in (name for name in ("surrogate", "target") if name not in permitted(table.average)):
             members = tuple(dict.fromkeys(getattr(run.cell, side) for run in entry.runs))
             if len(members) > 1:
                 names[members] = None
@@ -93,8 +109,12 @@ def _shared_labels(table: Table, evidence: Evidence) -> Iterator[str]:
 def _whitebox_entries(table: Table) -> Iterator[str]:
     """Transfer tables hold white-box entries where the surrogate is its own target, as papers print them."""
     runs = [run for run in table.runs if run.cell.mode == "transfer"]
-    if any(run.cell.surrogate == run.cell.target for run in runs):
-        includes = ", and the mean includes it" if any(not entry.runs for entry in table.entries) else ""
+    own = sum(run.cell.surrogate == run.cell.target for run in runs)
+    if own and table.average:
+        yield f"In {own} of the {len(runs)} cells behind the table surrogate and target are the same model (white-box)."
+    elif own:
+        whole = any(not entry.runs and not entry.over for entry in table.entries)
+        includes = ", and the mean includes it" if whole else ""
         yield f"Where surrogate and target are the same model, the entry is white-box{includes}."
 
 

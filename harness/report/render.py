@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from harness.cells import Cells
 from harness.core.errors import HarnessError
 from harness.report.arrange import arrange
+from harness.report.claim_texts import claims_section
+from harness.report.claims import Claim, judge
 from harness.report.evidence import Evidence
 from harness.report.layout import layouts, resolve
 from harness.report.page import closing, finished, opening, section
+from harness.report.pairing import check_names
 from harness.report.pivot import pivot
 from harness.report.table import Table
 from harness.spec import Suite
@@ -29,15 +32,18 @@ class Report:
     """The page above the tables, in Markdown."""
     closing: str
     """The page below the tables, in Markdown."""
+    claims: tuple[Claim, ...] = ()
+    """What the suite claims, judged; in the order of the suite file."""
 
     def page(self, figures: Mapping[str, str] | None = None) -> str:
         """The whole page in Markdown; `figures` maps names of tables to files beside the page."""
         sections = [section(table, (figures or {}).get(table.name)) for table in self.tables]
-        return "\n".join([self.opening, "## Tables", "", *sections, self.closing]).rstrip() + "\n"
+        claims = [claims_section(self.claims)] if self.claims else []
+        return "\n".join([self.opening, "## Tables", "", *sections, *claims, self.closing]).rstrip() + "\n"
 
 
 def render(suite: Suite, cells: Cells, store: Store, command: str | None = None) -> Report:
-    """Make a suite's tables and page from its records; what is missing shows as missing.
+    """Make a suite's tables, claims and page from its records; what is missing shows as missing.
 
     Args:
         suite: what was asked for, with its tables.
@@ -46,15 +52,17 @@ def render(suite: Suite, cells: Cells, store: Store, command: str | None = None)
         command: what makes the report again, as the page prints it; default `harness run suites/<name>.toml`.
 
     Raises:
-        HarnessError: when a table does not fit the suite, or a record is damaged.
+        HarnessError: when a table or claim does not fit the suite, or a record is damaged.
     """
     evidence = Evidence(cells, store)
+    check_names(suite.claims, suite.tables)
     tables = [pivot(layout, evidence) for layout in layouts(suite.tables, cells)]
     return Report(
         suite=suite.name,
         tables=tuple(tables),
         opening=opening(suite, evidence, finished(cells, evidence)),
         closing=closing(suite, tables, evidence, command or f"harness run suites/{suite.name}.toml"),
+        claims=tuple(judge(claim, evidence) for claim in suite.claims),
     )
 
 

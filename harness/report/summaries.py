@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from harness.cells import Cell
 from harness.metrics.agreement import agreement
 from harness.metrics.estimate import Estimate, mean_over
-from harness.report.facets import MEAN, SPREAD
+from harness.report.facets import AGREEMENT, SPREAD
+from harness.report.relation import MEANS_OVER
 from harness.report.table import BLANK, Entry, Missing, Run
 
 if TYPE_CHECKING:
@@ -30,16 +31,19 @@ def summary_of(name: str, entries: Sequence[Entry], metric: str, judge: Judge) -
     planned = [entry for entry in entries if entry.missing != "not planned"]
     if not planned:
         return BLANK
-    if name == MEAN:
-        return mean_entry(planned, metric)
-    return spread_entry(planned, metric) if name == SPREAD else agreement_entry(planned, metric, judge)
+    if name == SPREAD:
+        return spread_entry(planned, metric)
+    if name == AGREEMENT:
+        return agreement_entry(planned, metric, judge)
+    return mean_entry(planned, metric, over=name if name in MEANS_OVER else "")
 
 
-def mean_entry(entries: Sequence[Entry], metric: str) -> Entry:
-    """The mean."""
+def mean_entry(entries: Sequence[Entry], metric: str, over: str = "") -> Entry:
+    """The mean; `over` names the part of the row that the entries are."""
     if missing := missing_of(entries):
-        return Entry(metric, None, missing=missing)
-    return Entry(metric, mean_over(_estimates(entries)), incomplete=any(entry.incomplete for entry in entries))
+        return Entry(metric, None, missing=missing, over=over)
+    incomplete = any(entry.incomplete for entry in entries)
+    return Entry(metric, mean_over(_estimates(entries)), incomplete=incomplete, over=over)
 
 
 def spread_entry(entries: Sequence[Entry], metric: str) -> Entry:

@@ -50,6 +50,8 @@ class Entry:
     """True when the number lacks some planned runs."""
     comparison: Literal["", "spread", "agreement"] = ""
     """How the number compares the other entries of its row; empty when it does not."""
+    over: str = ""
+    """Which part of its row a mean over other entries counts, such as "mean.black-box"; empty for the whole row."""
 
 
 BLANK = Entry("", None, missing="not planned")
@@ -104,6 +106,8 @@ class Table:
     """The lines, in printing order."""
     notes: tuple[str, ...] = field(default=())
     """Sentences below the table."""
+    average: tuple[str, ...] = field(default=())
+    """Facets over which entries take the mean."""
     flags: tuple[Raised, ...] = field(default=())
     """Warning signs about its numbers; the notes explain them."""
 

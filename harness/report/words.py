@@ -92,7 +92,9 @@ def interval_legend(tables: list[Table]) -> str:
     metrics = {e.metric for table in tables for e in table.entries if e.estimate and e.comparison != "spread"}
     rates, means = metrics - MEANS.keys(), metrics & MEANS.keys()
     also = " (of the normal interval for means)" if rates and means else ""
-    return f"± is the half-width of the 95% {'Wilson' if rates else 'normal'} interval{also}." if metrics else ""
+    averages = "; averages over cells have that of a mean over images" if any(table.average for table in tables) else ""
+    kind = "Wilson" if rates else "normal"
+    return f"± is the half-width of the 95% {kind} interval{also}{averages}." if metrics else ""
 
 
 def count_words(counts: list[int]) -> str:

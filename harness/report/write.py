@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness.report.claim_files import CLAIM_FILES
 from harness.report.formats import FORMATS
+from harness.report.pairing import FILE
 from harness.report.render import Report
 
 PAGE = "report.md"
@@ -15,7 +17,7 @@ PAGE = "report.md"
 def write(
     report: Report, directory: Path, formats: Iterable[str] | None = None, *, figures: bool = False
 ) -> list[Path]:
-    """Write the page, and every table in every format.
+    """Write the page, every table in every format, and the claims in CSV and JSON where these are among them.
 
     Args:
         report: what to write.
@@ -29,7 +31,8 @@ def write(
     Raises:
         HarnessError: for an unknown format, before anything is written.
     """
-    chosen = [FORMATS.get(name) for name in (FORMATS.names() if formats is None else formats)]
+    names = list(FORMATS.names() if formats is None else formats)
+    chosen = [FORMATS.get(name) for name in names]
     files: dict[str, bytes] = {}
     pictures: dict[str, str] = {}
     for table in report.tables:
@@ -41,6 +44,8 @@ def write(
 
             pictures[table.name] = f"{table.name}.png"
             files[pictures[table.name]] = png(table)
+    if report.claims:
+        files |= {f"{FILE}.{name}": CLAIM_FILES[name](report.claims).encode() for name in names if name in CLAIM_FILES}
     files = {PAGE: report.page(pictures).encode(), **files}
     directory.mkdir(parents=True, exist_ok=True)
     return [_write(directory / name, content) for name, content in files.items()]

@@ -7,6 +7,7 @@ and data sets are looked up later, by the plan.
 
 from __future__ import annotations
 
+from harness.spec.claims import ClaimSpec, ClaimValue
 from harness.spec.files import find_suite, read_toml, shipped_suites
 from harness.spec.parts import AttackSpec, DatasetSpec, ImagesSpec, ModelSpec, ThreatSpec, TransferSpec, WhiteboxSpec
 from harness.spec.reading import Reading, load_suite, read_suite
@@ -14,7 +15,7 @@ from harness.spec.suite import Suite
 from harness.spec.tables import Denominator, TableSpec, Value
 
 __all__ = [
-    "AttackSpec", "DatasetSpec", "Denominator", "ImagesSpec", "ModelSpec", "Reading", "Suite", "TableSpec",
-    "ThreatSpec", "TransferSpec", "Value", "WhiteboxSpec", "find_suite", "load_suite", "read_suite", "read_toml",
-    "shipped_suites",
+    "AttackSpec", "ClaimSpec", "ClaimValue", "DatasetSpec", "Denominator", "ImagesSpec", "ModelSpec", "Reading",
+    "Suite", "TableSpec", "ThreatSpec", "TransferSpec", "Value", "WhiteboxSpec", "find_suite", "load_suite",
+    "read_suite", "read_toml", "shipped_suites",
 ]  # fmt: skip

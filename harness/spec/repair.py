@@ -23,6 +23,7 @@ STAND_INS: dict[str, dict[str, Any]] = {
     "models": {"name": UNNAMED, "id": UNNAMED},
     "attacks": {"name": UNNAMED},
     "tables": {"rows": ["attack"], "columns": ["threat"]},
+    "claims": {"name": UNNAMED, "greater": {"attack": UNNAMED}, "than": {"attack": UNNAMED}},
 }
 """The lists of tables in a suite file, and for each the keys without which an entry is none."""
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from harness.core.precision import Precision
+from harness.spec.claims import ClaimSpec
 from harness.spec.parts import (
     AttackSpec,
     DatasetSpec,
@@ -66,6 +67,8 @@ class Suite(Strict):
     """The transfer part."""
     tables: list[TableSpec] = []
     """Tables of the report."""
+    claims: list[ClaimSpec] = []
+    """What is said about the results, each judged by paired tests."""
 
     @model_validator(mode="before")
     @classmethod

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from harness.spec.parts import Selection, Strict
+from pydantic import AfterValidator, BeforeValidator
+
+from harness.spec.parts import Selection, Strict, as_list, distinct
 
 Value = Literal["robust_accuracy", "attack_success_rate", "robust_error", "mean_l2", "mean_linf", "mean_passes"]
 Denominator = Literal["all", "own-correct", "surrogate-correct", "common-correct"]
+
+Names = Annotated[list[str], BeforeValidator(as_list), AfterValidator(distinct)]
+"""Facets, any number of them; a single one may stand for a list."""
 
 
 class TableSpec(Strict):
@@ -18,10 +23,11 @@ class TableSpec(Strict):
     title: str | None = None
     """Heading and caption."""
     rows: Selection
-    """What makes a row: model, target, surrogate, attack, threat, epsilon, norm, dataset, seed, mode, facts.KEY,
-    attack.facts.KEY."""
+    """What makes a row: model, target, surrogate, relation, attack, threat, epsilon, norm, dataset, seed, mode,
+    facts.KEY, attack.facts.KEY."""
     columns: Selection
-    """What makes a column; last entries "mean", "spread" and "agreement" add columns that sum up the row."""
+    """What makes a column; last entries "mean", "mean.black-box", "mean.white-box", "mean.same-architecture",
+    "mean.other-architecture", "spread" and "agreement" add columns that sum up the row."""
     value: Value = "robust_accuracy"
     """What a cell shows."""
     denominator: Denominator | None = None
@@ -30,6 +36,8 @@ class TableSpec(Strict):
     """Which cells; default the suite's only section, else white-box for accuracies and transfer for success rates."""
     where: dict[str, Any] = {}
     """Further filters, such as { attack = ["PGD", "CW"], "facts.bn" = "Y" }."""
+    average: Names = []
+    """Facets over which an entry takes the mean, such as ["attack", "target"]; a model's facet includes its norm."""
     clean: bool | None = None
     """Whether clean accuracy is a column (or row) beside the attacks; default yes for white-box robust accuracy."""
     headers: dict[str, str] = {}

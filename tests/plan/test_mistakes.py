@@ -22,6 +22,8 @@ def problems_of(path: Path, *overrides: str) -> list[str]:
 
 TABLE = '[[tables]]\nrows = ["model"]\ncolumns = ["attack"]\n'
 
+CLAIM = '[[claims]]\nname = "C"\ngreater = { "facts.bn" = "N" }\nthan = { "facts.bn" = "Y" }\n'
+
 MISTAKES: dict[str, tuple[tuple[str, str], str]] = {
     "a misspelt attack": (
         ('name = "pgd"', 'name = "pdg"'),
@@ -154,6 +156,38 @@ MISTAKES: dict[str, tuple[tuple[str, str], str]] = {
         ("[whitebox]", TABLE + 'mode = "transfer"\n[whitebox]'),
         'tables[0]: mode = "transfer", but the suite has no section [transfer]',
     ),
+    "an average over what tells apart": (
+        ("[whitebox]", TABLE + 'average = "attack"\n[whitebox]'),
+        'tables[0]: average: "attack" cannot both tell apart and be averaged over',
+    ),
+    "an unknown facet of a claim": (
+        ("[whitebox]", CLAIM.replace("facts.bn", "facts.nb") + "[whitebox]"),
+        'claims[0]: facet "facts.nb" is not known.\n     did you mean: facts.bn',
+    ),
+    "a side without cells": (
+        ("[whitebox]", CLAIM.replace('"Y"', '"yes"') + "[whitebox]"),
+        "claims[0]: than: no cell has facts.bn = 'yes'.\n     known: N, Y",
+    ),
+    "a match that tells the sides apart": (
+        ("[whitebox]", CLAIM + 'match = ["model"]\n[whitebox]'),
+        "claims[0]: nothing agrees in dataset, model on both sides",
+    ),
+    "a side that mixes": (
+        ("[whitebox]", CLAIM.replace('"Y"', '["N", "Y"]') + "[whitebox]"),
+        'claims[0]: than: a side would mix several values of model: plain, batch.\n     add "model" to match or to av',
+    ),
+    "a claim without a side": (
+        ("[whitebox]", CLAIM.partition("than")[0] + "[whitebox]"),
+        "claims[0].than: this key is required",
+    ),
+    "a claim about a mean": (
+        ("[whitebox]", CLAIM + 'value = "mean_l2"\n[whitebox]'),
+        "claims[0].value: input should be 'robust_accuracy'",
+    ),
+    "two claims of one name": (
+        ("[whitebox]", 2 * CLAIM + "[whitebox]"),
+        'claims: claim "C": two claims have this name',
+    ),
     "two tables of one name": (
         ("[whitebox]", 2 * (TABLE + 'name = "one"\n') + "[whitebox]"),
         'tables: table "one": two tables have this name',
@@ -183,13 +217,18 @@ def test_mistakes_of_every_kind_are_told_in_one_go_and_nothing_else(suite_file: 
         ('"zoo:digits-vgg6-none"', '"zoo:digits-vgg6-nnoe"'),
         ('name = "batch"', 'name = "plain"\nlable = "x"'),
         ("steps = 3", 'steps = 0\nstep_sise = 1\nthreats = ["l2"]\n[[attacks]]\nname = "pdg"'),
-        ("[whitebox]", TABLE.replace("model", "modle") + '[whitebox]\nmodels = ["plain", "nobody"]\nattacks = "none"'),
+        (
+            "[whitebox]",
+            TABLE.replace("model", "modle") + CLAIM + 'match = "atack"\n'
+            '[whitebox]\nmodels = ["plain", "nobody"]\nattacks = "none"',
+        ),
     )
     places = [problem.partition(": ")[0] for problem in problems_of(path, "name.x=1", "attacks.5.steps=1")]
     assert sorted(places) == sorted([
         "--set name.x=1", "--set attacks.5.steps=1", "seeds[0]", "colour", "dataset.samples", "dataset",
         "threat.epsilon", "models[0]", "models[1].lable", "models[1].name", "attacks[0].steps", "attacks[0].step_sise",
         "attacks[0].threats", "attacks[1].name", "whitebox.models", "whitebox.attacks", "tables[0]",
+        "claims[0]",
     ])  # fmt: skip
     assert not (workplace / ".harness").exists()
 
@@ -217,6 +256,7 @@ def test_a_mistake_makes_nothing_else_seem_wrong(change: tuple[str, str], suite_
     references = (
         'models = ["plain", "facts.bn=N"]\nattacks = ["p*"]\nthreats = ["linf"]\n'
         '[[tables]]\nrows = ["model", "facts.bn"]\ncolumns = ["attack", "threat"]\nwhere = { "facts.bn" = "N" }\n'
+        + CLAIM
     )
     problems = problems_of(suite_file(change, more=references))
     assert len(problems) == 1, problems

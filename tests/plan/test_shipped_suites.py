@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness.plan.attacks import plan_attacks, plan_threats
+from harness.plan.claims import check_claim_facets
 from harness.plan.mistakes import Mistakes
 from harness.plan.tables import check_facets
 from harness.spec import read_suite
@@ -15,11 +16,12 @@ SUITES = sorted((Path(__file__).resolve().parents[2] / "suites").glob("*.toml"))
 
 
 @pytest.mark.parametrize("path", SUITES, ids=lambda path: path.stem)
-def test_attacks_and_tables_of_a_shipped_suite_have_no_mistake(path: Path) -> None:
+def test_attacks_tables_and_claims_of_a_shipped_suite_have_no_mistake(path: Path) -> None:
     reading = read_suite(path)
     mistakes = Mistakes(reading.problems)
     plan_attacks(reading, plan_threats(reading, mistakes), mistakes)
     check_facets(reading, mistakes)
+    check_claim_facets(reading, mistakes)
     # The one suite that compares with the official package says that it needs it.
     assert [problem for problem in mistakes.found if "needs the official package" not in problem] == []
 

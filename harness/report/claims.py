@@ -1,0 +1,150 @@
+"""Claims and what the records say about them: a paired test per pair of cells, and one verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from harness.cells import Cell
+from harness.metrics.averages import scores
+from harness.metrics.paired import LEVEL, PairedMeans, compare_means, holm
+from harness.report.evidence import Evidence
+from harness.report.layout import default_denominator
+from harness.report.measure import counted_outcomes, measure
+from harness.report.pairing import Pair, pair_up
+from harness.report.table import Missing
+from harness.spec import ClaimSpec
+
+Verdict = Literal["reproduced", "contradicted", "underpowered", "not run"]
+
+Verdicts = npt.NDArray[np.bool_]
+"""(N, cells) what every cell says about every image."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A pair of a claim and the test of it."""
+
+    pair: Pair
+    """What was compared."""
+    means: PairedMeans | None
+    """Both values, their difference and its test, over the images that count in all cells; None when missing."""
+    adjusted: float = 1.0
+    """P value, adjusted for all pairs of the claim (Holm); 1 when missing."""
+    needed_n: float | None = None
+    """Images that would decide an undecided pair if what was seen were the truth; None for the others."""
+    missing: Missing = ""
+    """Why there is no test."""
+    detail: str = ""
+    """One line more about why."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Of this pair alone, at the level of the claim."""
+        if self.means is None:
+            return "not run"
+        if self.adjusted > LEVEL:
+            return "underpowered"
+        return "reproduced" if self.means.difference > 0 else "contradicted"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim with everything that the records say about it."""
+
+    spec: ClaimSpec
+    """What is claimed."""
+    denominator: str
+    """Which images count."""
+    comparisons: tuple[Comparison, ...]
+    """Its pairs, in the order of the suite."""
+    alone: tuple[str, ...] = ()
+    """What one side has and the other lacks."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """One for the whole claim.
+
+        contradicted: a pair is significant against it. Else not run: a pair lacks its records. Else reproduced: all
+        pairs are significant as claimed. Else underpowered.
+        """
+        verdicts = [comparison.verdict for comparison in self.comparisons]
+        worst: tuple[Verdict, ...] = ("contradicted", "not run", "underpowered")
+        return next((verdict for verdict in worst if verdict in verdicts), "reproduced")
+
+    @property
+    def tests(self) -> list[PairedMeans]:
+        """Of the pairs that have their records."""
+        return [comparison.means for comparison in self.comparisons if comparison.means]
+
+    @property
+    def needed_n(self) -> float | None:
+        """Images that would decide every undecided pair; None when none is undecided."""
+        return max((c.needed_n for c in self.comparisons if c.needed_n is not None), default=None)
+
+    def count(self, *verdicts: Verdict) -> int:
+        """How many pairs have one of these verdicts."""
+        return sum(comparison.verdict in verdicts for comparison in self.comparisons)
+
+    @property
+    def holding(self) -> int:
+        """How many pairs differ as claimed, significantly or not."""
+        return sum(means.difference > 0 for means in self.tests)
+
+
+def judge(claim: ClaimSpec, evidence: Evidence) -> Claim:
+    """Test every pair of a claim.
+
+    P values are adjusted for all pairs of the plan, those without records included, so that a verdict on a pair does
+    not depend on how much has run.
+
+    Raises:
+        HarnessError: when the claim does not fit the suite's cells.
+    """
+    pairing = pair_up(claim, evidence.cells)
+    denominator = claim.denominator or default_denominator(claim.value)
+    tested = [_compare(pair, claim.value, denominator, evidence) for pair in pairing.pairs]
+    adjusted = holm([comparison.means.p_value if comparison.means else 1.0 for comparison in tested])
+    tested = [replace(comparison, adjusted=p) for comparison, p in zip(tested, adjusted, strict=True)]
+    return Claim(claim, denominator, tuple(_with_needs(tested)), pairing.alone)
+
+
+def _with_needs(comparisons: list[Comparison]) -> Iterator[Comparison]:
+    """The comparisons, undecided ones with the images they need at the level that Holm leaves to the undecided."""
+    undecided = sum(comparison.verdict in ("underpowered", "not run") for comparison in comparisons)
+    for comparison in comparisons:
+        if comparison.means and comparison.verdict == "underpowered":
+            yield replace(comparison, needed_n=comparison.means.needed_n(LEVEL / undecided))
+        else:
+            yield comparison
+
+
+def _compare(pair: Pair, metric: str, denominator: str, evidence: Evidence) -> Comparison:
+    measured = [measure(cell, metric, denominator, evidence.data(cell), evidence) for cell in pair.cells]
+    lacking = [measurement for measurement in measured if measurement.estimate is None]
+    for reason in ("failed", "not run"):
+        if found := [measurement for measurement in lacking if measurement.missing == reason]:
+            details = dict.fromkeys(measurement.detail.rstrip(".") for measurement in found if measurement.detail)
+            detail = f"{len(found)} of {len(measured)} records {'failed' if reason == 'failed' else 'missing'}"
+            return Comparison(pair, None, missing=found[0].missing, detail=": ".join([detail, *details]))
+    if not lacking:
+        verdicts = _common(pair.cells, metric, denominator, evidence)
+        if len(verdicts):
+            first, second = np.split(verdicts, [len(pair.greater)], axis=1)
+            return Comparison(pair, compare_means(first, second))
+    return Comparison(pair, None, missing="undefined", detail="no image counts in all its cells")
+
+
+def _common(cells: Iterable[Cell], metric: str, denominator: str, evidence: Evidence) -> Verdicts:
+    """The verdicts on the images that count in every cell."""
+    columns = []
+    for cell in cells:
+        counted = counted_outcomes(cell, metric, denominator, evidence.data(cell), evidence)
+        assert isinstance(counted, pd.DataFrame), "only cells with an estimate are compared"
+        columns.append(scores(counted, metric))
+    return pd.concat(columns, axis=1, join="inner").to_numpy(dtype=bool)

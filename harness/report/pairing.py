@@ -1,0 +1,171 @@
+"""Which cells a claim compares with which. Reads the plan only, so that mistakes show before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from harness.cells import Cell, Cells
+from harness.core.errors import HarnessError
+from harness.report.cell_facets import CellFacets
+from harness.report.facets import (
+    Mode,
+    about_attacks,
+    check_average,
+    free_facets,
+    known_facets,
+    mode_of,
+    require,
+    sections_of,
+)
+from harness.report.selection import check_filters, filters_of, mixture, passes
+from harness.spec import ClaimSpec, Suite, TableSpec
+
+FILE = "claims"
+"""Name of the files of claims, which no table can have beside them."""
+
+Key = tuple[str, ...]
+"""A text per matched facet."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Cells that a claim compares."""
+
+    match: Mapping[str, str]
+    """What they agree on: facet to text."""
+    greater: tuple[Cell, ...]
+    """The side that is said to have the greater value."""
+    than: tuple[Cell, ...]
+    """The other side."""
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """Those of both sides."""
+        return self.greater + self.than
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """Everything that a claim compares."""
+
+    pairs: tuple[Pair, ...]
+    """In the order of the suite."""
+    alone: tuple[str, ...]
+    """What one side has and the other lacks, as texts of the matched facets; no part of the claim."""
+
+
+def pair_up(claim: ClaimSpec, cells: Cells) -> Pairing:
+    """Sort a suite's cells into the pairs of a claim.
+
+    Raises:
+        HarnessError: when a facet is not known, a side has no cells, the sides have nothing to match, or a side of a
+            pair would mix different questions.
+    """
+    place = place_of(claim)
+    try:
+        mode = _checked_mode(claim, {cell.mode for cell in cells.cells} - {"clean"}, free_facets(cells))
+    except HarnessError as error:
+        raise HarnessError(f"{place}: {error}") from None
+    facets = CellFacets(cells, mode)
+    matched = tuple(dict.fromkeys(("dataset", *claim.match)))
+    greater, than = (_by_key(side, matched, facets) for side in _sides(claim, facets))
+    keys = _sorted(greater.keys() & than.keys(), matched, facets)
+    if not keys:
+        raise HarnessError(
+            f"{place}: nothing agrees in {', '.join(matched)} on both sides.\n"
+            "     leave out of `match` what tells the sides apart"
+        )
+    pairs = tuple(_pair(key, matched, greater[key], than[key]) for key in keys)
+    for pair in pairs:
+        _refuse_mixture(claim, pair, facets)
+    alone = _sorted(greater.keys() ^ than.keys(), matched, facets)
+    return Pairing(pairs, tuple(", ".join(filter(None, key)) for key in alone))
+
+
+def check_claim(claim: ClaimSpec, suite: Suite) -> None:
+    """Raise HarnessError for what is wrong with a claim, as far as the suite file alone can tell."""
+    _checked_mode(claim, sections_of(suite), free_facets(suite))
+
+
+def check_names(claims: Iterable[ClaimSpec], tables: Iterable[TableSpec]) -> None:
+    """Raise HarnessError when two claims have one name, or a table has the name of the claims' files."""
+    names = [claim.name for claim in claims]
+    for name in names:
+        if names.count(name) > 1:
+            raise HarnessError(f'claim "{name}": two claims have this name.\n     give each its own `name`')
+    if names and any(table.name == FILE for table in tables):
+        raise HarnessError(f'table "{FILE}": claims are written to files of this name.\n     name the table otherwise')
+
+
+def place_of(claim: ClaimSpec) -> str:
+    """How errors refer to a claim."""
+    return f'claim "{claim.name}"'
+
+
+def _checked_mode(claim: ClaimSpec, sections: Iterable[str], free: Iterable[str]) -> Mode | None:
+    """Which cells a claim is about, if its facets are sound; clean cells are named like white-box ones."""
+    named = (*claim.greater, *claim.than, *claim.where, *claim.match)
+    clean = claim.value == "clean_accuracy"
+    mode: Mode | None = "whitebox" if clean else mode_of(claim.mode, claim.value, named, list(sections))
+    known = known_facets(mode, free)
+    for facet in named:
+        require(facet, known)
+        if clean and (about_attacks(facet, mode) or facet.startswith(("surrogate", "target"))):
+            raise HarnessError(f'"{facet}" means nothing for clean accuracy.\n     write model, or leave it out')
+    if clean and claim.mode:
+        raise HarnessError("mode means nothing for clean accuracy.\n     leave it out")
+    check_average(claim.average, claim.match, known)
+    return mode
+
+
+def _sides(claim: ClaimSpec, facets: CellFacets) -> tuple[list[Cell], list[Cell]]:
+    clean, place = claim.value == "clean_accuracy", place_of(claim)
+    cells = [
+        cell for cell in facets.cells.cells
+        if (cell.mode == "clean") == clean and (clean or facets.mode in (None, cell.mode))
+    ]  # fmt: skip
+    where = filters_of(claim.where)
+    check_filters(cells, where, facets, f"{place}: where")
+    both = [cell for cell in cells if passes(where, facets, cell)]
+    sides = []
+    for name, wanted in (("greater", claim.greater), ("than", claim.than)):
+        filters = filters_of(wanted)
+        check_filters(cells, filters, facets, f"{place}: {name}")
+        sides.append([cell for cell in both if passes(filters, facets, cell)])
+        if not sides[-1]:
+            raise HarnessError(f"{place}: {name}: no cell of the suite fits.\n     loosen a filter of it or of `where`")
+    return sides[0], sides[1]
+
+
+def _by_key(cells: list[Cell], matched: tuple[str, ...], facets: CellFacets) -> dict[Key, dict[str, Cell]]:
+    groups: dict[Key, dict[str, Cell]] = {}
+    for cell in cells:
+        # Two cells that ask the same thing share a record, which counts once.
+        groups.setdefault(tuple(facets.text(facet, cell) for facet in matched), {})[cell.id] = cell
+    return groups
+
+
+def _sorted(keys: Iterable[Key], matched: tuple[str, ...], facets: CellFacets) -> list[Key]:
+    ranks = [facets.order(facet) for facet in matched]
+    return sorted(keys, key=lambda key: [rank[text] for rank, text in zip(ranks, key, strict=True)])
+
+
+def _pair(key: Key, matched: tuple[str, ...], greater: Mapping[str, Cell], than: Mapping[str, Cell]) -> Pair:
+    return Pair(dict(zip(matched, key, strict=True)), tuple(greater.values()), tuple(than.values()))
+
+
+def _refuse_mixture(claim: ClaimSpec, pair: Pair, facets: CellFacets) -> None:
+    place = place_of(claim)
+    for name, cells in (("greater", pair.greater), ("than", pair.than)):
+        if mixed := mixture(cells, facets, claim.average):
+            raise HarnessError(
+                f"{place}: {name}: a side would mix several values of {mixed.facet}: {', '.join(mixed.texts)}.\n"
+                f'     add "{mixed.facet}" to match or to average, or choose one with {mixed.filter}'
+            )
+    if shared := {cell.id for cell in pair.greater} & {cell.id for cell in pair.than}:
+        cell = next(cell for cell in pair.greater if cell.id in shared)
+        raise HarnessError(
+            f"{place}: {' '.join(filter(None, (cell.attack, cell.threat)))} of {cell.surrogate} on {cell.target} is on "
+            "both sides, and nothing is greater than itself.\n     tell the sides apart in `greater` and `than`"
+        )
