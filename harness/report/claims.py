@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -10,12 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from harness.cells import Cell
 from harness.metrics.averages import scores
 from harness.metrics.paired import LEVEL, PairedMeans, compare_means, holm
 from harness.report.evidence import Evidence
 from harness.report.layout import default_denominator
-from harness.report.measure import counted_outcomes, measure
+from harness.report.measure import Measurement, counted_outcomes
 from harness.report.pairing import Pair, pair_up
 from harness.report.table import Missing
 from harness.spec import ClaimSpec
@@ -125,26 +124,20 @@ def _with_needs(comparisons: list[Comparison]) -> Iterator[Comparison]:
 
 
 def _compare(pair: Pair, metric: str, denominator: str, evidence: Evidence) -> Comparison:
-    measured = [measure(cell, metric, denominator, evidence.data(cell), evidence) for cell in pair.cells]
-    lacking = [measurement for measurement in measured if measurement.estimate is None]
-    for reason in ("failed", "not run"):
-        if found := [measurement for measurement in lacking if measurement.missing == reason]:
-            details = dict.fromkeys(measurement.detail.rstrip(".") for measurement in found if measurement.detail)
-            detail = f"{len(found)} of {len(measured)} records {'failed' if reason == 'failed' else 'missing'}"
-            return Comparison(pair, None, missing=found[0].missing, detail=": ".join([detail, *details]))
-    if not lacking:
-        verdicts = _common(pair.cells, metric, denominator, evidence)
-        if len(verdicts):
-            first, second = np.split(verdicts, [len(pair.greater)], axis=1)
-            return Comparison(pair, compare_means(first, second))
-    return Comparison(pair, None, missing="undefined", detail="no image counts in all its cells")
+    counted = [counted_outcomes(cell, metric, denominator, evidence.data(cell), evidence) for cell in pair.cells]
+    for reason, words in (("failed", "failed"), ("not run", "missing")):
+        lacking = [one for one in counted if isinstance(one, Measurement) and one.missing == reason]
+        if lacking:
+            details = dict.fromkeys(measurement.detail.rstrip(".") for measurement in lacking if measurement.detail)
+            detail = ": ".join([f"{len(lacking)} of {len(counted)} records {words}", *details])
+            return Comparison(pair, None, missing=lacking[0].missing, detail=detail)
+    verdicts = _common([one for one in counted if isinstance(one, pd.DataFrame)], metric)
+    if not len(verdicts):
+        return Comparison(pair, None, missing="undefined", detail="no image counts in all its cells")
+    first, second = np.split(verdicts, [len(pair.greater)], axis=1)
+    return Comparison(pair, compare_means(first, second))
 
 
-def _common(cells: Iterable[Cell], metric: str, denominator: str, evidence: Evidence) -> Verdicts:
+def _common(counted: Sequence[pd.DataFrame], metric: str) -> Verdicts:
     """The verdicts on the images that count in every cell."""
-    columns = []
-    for cell in cells:
-        counted = counted_outcomes(cell, metric, denominator, evidence.data(cell), evidence)
-        assert isinstance(counted, pd.DataFrame), "only cells with an estimate are compared"
-        columns.append(scores(counted, metric))
-    return pd.concat(columns, axis=1, join="inner").to_numpy(dtype=bool)
+    return pd.concat([scores(outcomes, metric) for outcomes in counted], axis=1, join="inner").to_numpy(dtype=bool)

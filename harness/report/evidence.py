@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -25,6 +26,7 @@ class Evidence:
         self._outcomes: dict[str, pd.DataFrame] = {}
         self._models: dict[str, list[str]] = {}
         self._clean: dict[tuple[str, str], BoolSeries | None] = {}
+        self._clean_by_all: dict[tuple[str, ...], BoolSeries] = {}
 
     def data(self, cell: Cell) -> DatasetEntry:
         """A cell's data set, with the images that its tables keep."""
@@ -66,6 +68,14 @@ class Evidence:
             cell = next((cell for cell in sorted(judged, key=_clean_first) if self.record(cell)), None)
             self._clean[key] = correct_by_index(self.outcomes(cell)) if cell else None
         return self._clean[key]
+
+    def clean_correct_by_all(self, models: Sequence[str], dataset: str) -> BoolSeries:
+        """Which images, by index, several models get right when clean; all of them have records that say so."""
+        key = (dataset, *models)
+        if key not in self._clean_by_all:
+            each = [correct for name in models if (correct := self.clean_correct(name, dataset)) is not None]
+            self._clean_by_all[key] = pd.concat(each, axis=1, join="inner").all(axis=1)
+        return self._clean_by_all[key]
 
 
 def _clean_first(cell: Cell) -> bool:

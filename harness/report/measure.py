@@ -41,8 +41,7 @@ def measure(cell: Cell, metric: str, denominator: str, data: DatasetEntry, evide
     """
     record = evidence.record(cell)
     if record is None:
-        failure = evidence.failure(cell)
-        return Measurement(None, "failed", failure) if failure else Measurement(None, "not run")
+        return _without_record(cell, evidence)
     conditions = _conditions(metric, denominator, data)
     if quick := _from_aggregates(record, metric, conditions):
         return quick
@@ -55,7 +54,9 @@ def measure(cell: Cell, metric: str, denominator: str, data: DatasetEntry, evide
 def counted_outcomes(
     cell: Cell, metric: str, denominator: str, data: DatasetEntry, evidence: Evidence
 ) -> pd.DataFrame | Measurement:
-    """The samples of a finished cell that count for a metric, or the measurement that is missing; see `measure`."""
+    """The samples of a cell that count for a metric, or the measurement that is missing; see `measure`."""
+    if evidence.record(cell) is None:
+        return _without_record(cell, evidence)
     outcomes = evidence.outcomes(cell)
     mask = np.ones(len(outcomes), dtype=np.bool_)
     for condition in _conditions(metric, denominator, data):
@@ -64,6 +65,11 @@ def counted_outcomes(
             return counted
         mask &= counted
     return outcomes[mask]
+
+
+def _without_record(cell: Cell, evidence: Evidence) -> Measurement:
+    failure = evidence.failure(cell)
+    return Measurement(None, "failed", failure) if failure else Measurement(None, "not run")
 
 
 def _conditions(metric: str, denominator: str, data: DatasetEntry) -> list[str]:
@@ -94,7 +100,6 @@ def _mask(condition: str, cell: Cell, outcomes: pd.DataFrame, evidence: Evidence
     if condition == "own-correct":
         return correct_when_clean(outcomes)
     names = [cell.surrogate] if condition == "surrogate-correct" else evidence.models_on(cell.dataset)
-    found = [(name, evidence.clean_correct(name, cell.dataset)) for name in names]
-    if lacking := [name for name, correct in found if correct is None]:
+    if lacking := [name for name in names if evidence.clean_correct(name, cell.dataset) is None]:
         return Measurement(None, "not run", f"no clean predictions of {', '.join(lacking)}")
-    return correct_by_all(outcomes, [correct for _, correct in found if correct is not None])
+    return correct_by_all(outcomes, [evidence.clean_correct_by_all(names, cell.dataset)])
