@@ -57,6 +57,7 @@ def run(
     device: str = "auto",
     store: str | Path | None = None,
     download: bool = False,
+    random_weights: bool = False,
     quiet: bool = True,
 ) -> Results:
     """Plan a suite, compute what is missing and return its results.
@@ -69,6 +70,7 @@ def run(
         device: "cpu", "cuda", "cuda:1", ... or "auto" for a GPU if there is one.
         store: folder of records; default HARNESS_STORE, else `.harness`.
         download: allow data sets to be downloaded.
+        random_weights: a trial without weights: networks of torchvision and timm are built with random ones.
         quiet: show no progress.
 
     Raises:
@@ -76,7 +78,7 @@ def run(
         Problems: with every mistake in the suite file, before anything is computed.
     """
     chosen = choose_device(device)
-    plan = make_plan(suite, Options(tuple(overrides), limit, seed, download))
+    plan = make_plan(suite, Options(tuple(overrides), limit, seed, download, random_weights))
     return execute(plan, Store(store), chosen, Console(stderr=True, quiet=quiet))
 
 

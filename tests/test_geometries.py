@@ -1,4 +1,4 @@
-"""Models of different input sizes in one suite: each has its own images, and what is crafted is carried to the others."""
+"""Models of different input sizes in one suite: each has its own images; what is crafted is carried to the others."""
 
 from __future__ import annotations
 

@@ -45,6 +45,7 @@ def run(
     out: str | None,
     device: str,
     download: bool,
+    random_weights: bool,
     as_json: bool,
 ) -> int:
     """Run a suite, print and write its tables; returns the exit code."""
@@ -52,7 +53,7 @@ def run(
     from harness.runner import choose_device, execute
 
     chosen, messages = choose_device(device), stderr()
-    plan = make_plan(suite, Options(tuple(overrides), limit, seed, download))
+    plan = make_plan(suite, Options(tuple(overrides), limit, seed, download, random_weights))
     results = execute(plan, Store(store), chosen, messages)
     made, outcome = results.report(), results.outcome
     show(made, as_json)
@@ -78,13 +79,14 @@ def plan(
     overrides: Sequence[str],
     store: str | None,
     download: bool,
+    random_weights: bool,
     as_json: bool,
 ) -> None:
     """Print what a suite would run."""
     from harness.plan import Options, make_plan
     from harness.runner import plan_summary
 
-    made = make_plan(suite, Options(tuple(overrides), limit, seed, download))
+    made = make_plan(suite, Options(tuple(overrides), limit, seed, download, random_weights))
     summary = plan_summary(made, Store(store))
     if as_json:
         print_json(summary)

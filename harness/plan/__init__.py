@@ -22,6 +22,7 @@ from harness.plan.models import PlannedModel, open_model, plan_models
 from harness.plan.options import Options
 from harness.plan.sections import Section, plan_sections
 from harness.plan.tables import check_facets, check_tables
+from harness.plan.untrained import without_weights
 from harness.spec import Reading, Suite, read_suite
 
 __all__ = ["Job", "Options", "Plan", "PlannedModel", "make_plan", "open_model"]
@@ -55,6 +56,9 @@ def make_plan(name: str | Path, options: Options = Options()) -> Plan:
     reading = read_suite(name, options.overrides)
     if options.seed is not None:
         reading = replace(reading, suite=reading.suite.model_copy(update={"seeds": [options.seed]}))
+    if options.random_weights:
+        untrained = [without_weights(model) for model in reading.suite.models]
+        reading = replace(reading, suite=reading.suite.model_copy(update={"models": untrained}))
     mistakes = Mistakes(reading.problems)
     datasets = plan_datasets(reading, options, mistakes)
     threats = plan_threats(reading, mistakes)

@@ -16,3 +16,5 @@ class Options(NamedTuple):
     """Replaces the suite's seeds."""
     download: bool = False
     """Allow data sets to be downloaded."""
+    random_weights: bool = False
+    """Build the networks of torchvision and timm with random weights instead of those that the suite names."""

@@ -53,6 +53,8 @@ class Suite(Strict):
     """In which precision images are crafted; judging is always float32."""
     compile: bool = False
     """Whether full batches are crafted through torch.compile."""
+    keep_images: bool = False
+    """Whether adversarial images are kept in the store, so that a target that is added later costs no crafting."""
     datasets: list[DatasetSpec] = Field(min_length=1)
     """Data sets ([dataset] or [[datasets]])."""
     threats: list[ThreatSpec] = Field(min_length=1)

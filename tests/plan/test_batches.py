@@ -55,7 +55,10 @@ def test_the_batch_size_must_be_a_number_where_such_a_model_takes_part(suite_fil
     [
         ((PLAIN, f'{PLAIN}\nbn = "batch"'), 'models[0]: bn = "batch": zoo:digits-vgg6-none has no BatchNorm layer'),
         ((BATCH, f'{BATCH}\nrn = "tracked"'), 'models[1]: rn = "tracked": zoo:digits-vgg6-bn has no RobustNorm layer'),
-        ((BATCH, f'{BATCH}\nbn = "b"'), "models[1].bn: input should be 'population', 'batch', 'recalibrated' or 'folded'"),
+        (
+            (BATCH, f'{BATCH}\nbn = "b"'),
+            "models[1].bn: input should be 'population', 'batch', 'recalibrated' or 'folded'",
+        ),
     ],
 )
 def test_a_view_that_does_not_apply_is_a_mistake(change: tuple[str, str], message: str, suite_file: SuiteFile) -> None:
