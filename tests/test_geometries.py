@@ -109,7 +109,7 @@ def test_targets_are_asked_about_the_surrogates_images_scaled_to_their_size_clea
     (job,) = [job for job in results.plan.jobs if job.craft and job.surrogate == "small"]
     kept = {
         int(index): torch.from_numpy(image)
-        for batch in results.store.images(job.questions[0].crafting).batches()
+        for batch in results.store.images(job.crafting).batches()
         for index, image in zip(batch["index"], batch["adversarial"], strict=True)
     }
     adversarial = predict(target, torch.stack([kept[index] for index in outcomes["index"]]))

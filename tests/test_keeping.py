@@ -78,7 +78,7 @@ def test_what_was_kept_of_an_unfinished_crafting_is_used_and_the_rest_crafted(
     anew = harness.run(suite_file(TO_ALL), store="another")
     id = attacked(results, "batch")
     assert_frame_equal(results.outcomes(id), anew.outcomes(id))
-    assert first.plan.jobs[-1].questions[0].crafting == results.plan.jobs[-1].questions[0].crafting
+    assert first.plan.jobs[-1].crafting == results.plan.jobs[-1].crafting
 
 
 def test_kept_images_are_those_that_were_judged(suite_file: SuiteFile) -> None:
@@ -87,7 +87,7 @@ def test_kept_images_are_those_that_were_judged(suite_file: SuiteFile) -> None:
     (data,) = results.plan.datasets.values()
     clean = data.at(None)
     seen = []
-    for batch in results.store.images(results.plan.jobs[-1].questions[0].crafting).batches():
+    for batch in results.store.images(results.plan.jobs[-1].crafting).batches():
         for index, adversarial in zip(batch["index"], batch["adversarial"], strict=True):
             (row,) = np.flatnonzero(clean.indices == index)
             distance = np.abs(adversarial - clean.images[row].astype(np.float32)).max()
@@ -104,3 +104,17 @@ def test_whitebox_images_are_kept_once_though_a_run_is_repeated(
     assert files
     harness.run(suite_file(BATCHES))
     assert sorted((workplace / ".harness" / "images").rglob("*.safetensors")) == files
+
+
+def test_a_target_that_depends_on_its_batch_is_asked_about_whole_batches_only(
+    suite_file: SuiteFile, crafted: list[int]
+) -> None:
+    batch_size = ('name = "sound"', 'name = "sound"\nbatch_size = {}\nkeep_images = true')
+    of_three, of_eight = ((batch_size[0], batch_size[1].format(size)) for size in (3, 8))
+    dependent = ('id = "zoo:digits-vgg6-bn"', 'id = "zoo:digits-vgg6-bn"\nbn = "batch"')
+    harness.run(suite_file(of_three, TO_ITSELF))
+    results = harness.run(suite_file(of_eight, TO_ALL, dependent))
+    anew = harness.run(suite_file(of_eight, TO_ALL, dependent), store="another")
+    id = attacked(results, "batch")
+    assert_frame_equal(results.outcomes(id), anew.outcomes(id))
+    assert len(crafted) == 20 + 20 + 20

@@ -145,7 +145,7 @@ class LocalExecutor:
         clean = {job.cells[i].id: self._clean_predictions(job.clean[i], arena) for i in positions}
         share = job.seconds / len(finished)
         advance(share * int(finished.sum()))
-        keeper = Keeper(self.store.images(job.questions[0].crafting), self.plan.suite.keep_images)
+        keeper = Keeper(self.store.images(job.crafting), self.plan.suite.keep_images)
         run = partial(job.craft.run, self._model(job.surrogate), targets, clean, keeper=keeper)
         batches = run if job.fixed_batches else partial(halving, run)
         for batch in batches(arena, finished):

@@ -48,6 +48,14 @@ class Job:
     """Whether the batch size is part of a question, so that batches must not be halved."""
 
     @property
+    def crafting(self) -> str:
+        """The id under which its images are kept.
+
+        Where a target depends on its batch, images are kept by whole batches: those of another job may not be.
+        """
+        return max(self.questions, key=lambda question: "batch_size" in question.arguments).crafting
+
+    @property
     def is_carried(self) -> bool:
         """Whether it asks a model for clean predictions on images in the geometry of another one."""
         return self.craft is None and self.cells[0].target != self.surrogate
