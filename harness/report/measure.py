@@ -102,4 +102,6 @@ def _mask(condition: str, cell: Cell, outcomes: pd.DataFrame, evidence: Evidence
     names = [cell.surrogate] if condition == "surrogate-correct" else evidence.models_on(cell.dataset)
     if lacking := [name for name in names if evidence.clean_correct(name, cell.dataset) is None]:
         return Measurement(None, "not run", f"no clean predictions of {', '.join(lacking)}")
-    return correct_by_all(outcomes, [evidence.clean_correct_by_all(names, cell.dataset)])
+    counted = correct_by_all(outcomes, [evidence.clean_correct_by_all(names, cell.dataset)])
+    # Given images in another model's geometry, a target may err where it does not in its own.
+    return counted if condition == "surrogate-correct" else counted & correct_when_clean(outcomes)

@@ -120,6 +120,18 @@ def test_transfer_success_by_denominator_counts_by_hand(
     assert numbers(made) == expected
 
 
+def test_an_image_that_a_target_gets_wrong_in_the_surrogates_geometry_is_not_common(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.data()
+    for name in ("A", "B"):
+        lab.model(name)
+        lab.judge_clean(name, [True] * 4)
+    lab.clean["B", "Digits"] = [True, True, False, True]  # as B sees the images of A
+    lab.attack("A", "B", [False, True, False, True])
+    made = table(lab, ["surrogate"], ["target"], value="attack_success_rate", denominator="common-correct")
+    assert numbers(made) == [[33.3]]
+
+
 @pytest.mark.parametrize(
     ("keep", "denominator", "expected"),
     [
