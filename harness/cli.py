@@ -86,6 +86,34 @@ def report(**options: Any) -> None:
 
 
 @cli.command()
+@click.argument("suite")
+@click.option("--baseline", required=True, metavar="FILE", help="What the records are compared with.")
+@click.option("--update", is_flag=True, help="Make the records the baseline, and say what changed.")
+@click.option(
+    "--tolerance", type=click.FloatRange(0, 100), metavar="POINTS", help="Fail on larger drops, instead of tests."
+)
+@click.option(
+    "--level", type=click.FloatRange(0, 1, min_open=True, max_open=True), help="Of the tests (default: 0.05)."
+)
+@click.option(
+    "--format",
+    "formats",
+    multiple=True,
+    default=["terminal"],
+    show_default=True,
+    metavar="NAME[=FILE]",
+    help="terminal, markdown, junit, github or json; may be given several times.",
+)
+@click.option("--store", metavar="DIR", help="Folder of records (default: HARNESS_STORE, else .harness).")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the suite.")
+def check(**options: Any) -> None:
+    """Compare the records of SUITE's last run with a baseline; exit code 3 for a regression."""
+    from harness import commands
+
+    sys.exit(commands.check(**options))
+
+
+@cli.command()
 @click.argument("card")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:0, ... or auto.")
 @click.option("--force", is_flag=True, help="Train anew even if the card has a result.")

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from harness.cells import read_cells
 from harness.commands.console import counted, duration, print_json, print_rows, stderr, stdout
+from harness.commands.gate import check
 from harness.commands.listing import list_
 from harness.core.errors import HarnessError
 from harness.report import FORMATS, Report, render, write
@@ -26,7 +27,7 @@ from harness.store import Store
 if TYPE_CHECKING:
     from harness.train.result import Comparison
 
-__all__ = ["extract", "list_", "plan", "report", "run", "train"]
+__all__ = ["check", "extract", "list_", "plan", "report", "run", "train"]
 
 REASONS_SHOWN = 3
 """Failures that are printed in full."""
