@@ -49,6 +49,8 @@ class ModelEntry(Closed):
     """How tables print it."""
     facts: dict[str, str | int | float | bool]
     """Free columns of the suite file."""
+    paper: dict[str, str] = {}
+    """What printed tables call it, as far as the suite says so: arch, norm, stats, training; and a note."""
     description: ModelDescription
     """What it is."""
 
@@ -60,6 +62,8 @@ class AttackEntry(Closed):
     """How tables print it; unique."""
     facts: dict[str, str | int | float | bool]
     """Free columns of the suite file."""
+    paper: dict[str, str] = {}
+    """What printed tables call it: attack; and a note."""
 
 
 class DatasetEntry(Closed):
@@ -76,6 +80,8 @@ class DatasetEntry(Closed):
     the same for all."""
     keep: Literal["all", "surrogate-correct", "all-correct"]
     """Which images tables count."""
+    paper: dict[str, str] = {}
+    """What printed tables call it: dataset; and a note."""
 
 
 class Cells(Closed):

@@ -77,6 +77,7 @@ def plan(**options: Any) -> None:
 @click.option("--format", "formats", default="md,latex,csv,json", show_default=True, help="Which files to write.")
 @click.option("--figures", is_flag=True, help="Draw a chart of every table as well.")
 @click.option("--claims", is_flag=True, help="Print the verdicts on the suite's claims alone.")
+@click.option("--compare", is_flag=True, help="Print the papers' numbers beside ours, and the differences, alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def report(**options: Any) -> None:
     """Render SUITE's tables and claims from the records of its last run; needs no model and no data."""
@@ -141,12 +142,12 @@ def extract(**options: Any) -> None:
 
 
 @cli.command("list")
-@click.argument("kind", type=click.Choice(["models", "attacks", "datasets", "features", "suites", "sources"]))
+@click.argument("kind", type=click.Choice(["models", "attacks", "datasets", "features", "suites", "sources", "papers"]))
 @click.argument("pattern", required=False)
 @click.option("--twins", is_flag=True, help="Models of torchvision and timm that exist with BatchNorm and without.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with everything that is known.")
 def list_(**options: Any) -> None:
-    """List what exists: models of the zoo, attacks, data sets, feature sets, shipped suites, model sources.
+    """List what exists: models of the zoo, attacks, data sets, feature sets, suites, model sources, printed tables.
 
     PATTERN picks names, such as 'cifar10-*'; without * or ? it is a part of the name.
     """

@@ -18,6 +18,7 @@ from harness.commands.gate import check
 from harness.commands.listing import list_
 from harness.core.errors import HarnessError
 from harness.report import FORMATS, Report, render, write
+from harness.report import Table as PivotTable
 from harness.report.claim_files import claim_content
 from harness.report.claim_texts import terminal_claims
 from harness.report.terminal import terminal
@@ -118,6 +119,7 @@ def report(
     formats: str,
     figures: bool,
     claims: bool,
+    compare: bool,
     as_json: bool,
 ) -> int:
     """Render a suite's tables and claims from its last run; returns 1 when cells are missing."""
@@ -127,7 +129,10 @@ def report(
         FORMATS.get(name)
     cells = read_cells(records, spec.name)
     made = render(spec, cells, records)
-    show(made, as_json, only_claims=claims)
+    if compare:
+        show_comparisons_with_papers(made, as_json)
+    else:
+        show(made, as_json, only_claims=claims)
     files = write_files(made, Path(out) if out else Path("reports") / spec.name, chosen, figures=figures)
     stderr().print(f"written: {', '.join(str(file) for file in files)}")
     missing = cells.missing(records)
@@ -200,15 +205,31 @@ def show(made: Report, as_json: bool, only_claims: bool = False) -> None:
         claims = [claim_content(claim) for claim in made.claims]
         print_json({"suite": made.suite, **({} if only_claims else {"tables": tables}), "claims": claims})
         return
-    console = stdout()
-    for table in () if only_claims else made.tables:
-        console.print(terminal(table, console.width))
-        console.print()
+    show_tables(() if only_claims else made.tables)
     if made.claims:
-        console.print(terminal_claims(made.claims))
-        console.print()
+        stdout().print(terminal_claims(made.claims))
+        stdout().print()
     elif only_claims:
         stderr().print(f"suite {made.suite} makes no claims; they are written [[claims]]")
+
+
+def show_comparisons_with_papers(made: Report, as_json: bool) -> None:
+    """Print a report's tables of papers with the papers' numbers beside ours."""
+    if as_json:
+        tables = [json.loads(FORMATS.get("json").text(table)) for table in made.comparisons]
+        print_json({"suite": made.suite, "comparisons": tables})
+    elif not made.comparisons:
+        stderr().print(f'suite {made.suite} has no table of a paper; it is written reference = "benz2021/4"')
+    else:
+        show_tables(made.comparisons)
+
+
+def show_tables(tables: Sequence[PivotTable]) -> None:
+    """Print tables for the terminal."""
+    console = stdout()
+    for table in tables:
+        console.print(terminal(table, console.width))
+        console.print()
 
 
 def write_files(

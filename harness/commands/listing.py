@@ -121,7 +121,23 @@ def title(path: Any) -> str:
         return in_one_line(error)
 
 
+def papers() -> list[Row]:
+    """Every printed table with its size."""
+    from harness.papers import printed_tables
+
+    return [
+        {
+            "name": table.reference,
+            "also": ", ".join(f"{table.paper}/{alias}" for alias in table.aliases) or "-",
+            "size": f"{len(table.rows) or len(table.settings_rows)} x {len(table.columns or table.settings_columns)}",
+            "numbers": len(table.values) or "-",
+            "caption": table.caption,
+        }
+        for table in printed_tables()
+    ]
+
+
 KINDS: dict[str, Callable[[], list[Row]]] = {
     "models": zoo.models, "attacks": attacks, "datasets": datasets, "features": features, "suites": suites,
-    "sources": sources,
+    "sources": sources, "papers": papers,
 }  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.cells import AttackEntry, Cells
+from harness.cells import Cells
 from harness.core.errors import Problems
 from harness.data import ChosenImages
 from harness.plan.attacks import Variant, plan_attacks, plan_threats
@@ -20,6 +20,7 @@ from harness.plan.jobs import Job, JobMaker
 from harness.plan.mistakes import Mistakes
 from harness.plan.models import PlannedModel, open_model, plan_models
 from harness.plan.options import Options
+from harness.plan.papers import check_papers
 from harness.plan.sections import Section, plan_sections
 from harness.plan.tables import check_facets, check_tables
 from harness.plan.untrained import without_weights
@@ -66,6 +67,7 @@ def make_plan(name: str | Path, options: Options = Options()) -> Plan:
     variants = plan_attacks(reading, threats, mistakes)
     sections = plan_sections(reading, variants, threats, mistakes)
     check_batches(reading, models, sections, mistakes)
+    check_papers(reading, mistakes)
     if not mistakes.only_in_report:
         check_facets(reading, mistakes)
         check_claim_facets(reading, mistakes)
@@ -98,7 +100,7 @@ def assemble(
             describe_dataset(label, images, spec)
             for (label, images), spec in zip(datasets.items(), suite.datasets, strict=True)
         ],
-        attacks=[AttackEntry(label=variant.label, facts=variant.spec.facts) for variant in variants],
+        attacks=[variant.entry for variant in variants],
         cells=[cell for job, cell in planned if not job.is_carried],
         carried=[cell for job, cell in planned if job.is_carried],
     )

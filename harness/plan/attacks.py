@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from harness.attacks.resolve import ResolvedAttack, find_factory, resolve, sweep
+from harness.cells import AttackEntry
 from harness.core.errors import HarnessError, did_you_mean
 from harness.core.threat import ThreatModel
 from harness.plan.mistakes import Mistakes
@@ -31,6 +32,12 @@ class Variant(NamedTuple):
     def passed(self) -> dict[str, Any]:
         """What the suite gave."""
         return {**self.spec.arguments, **({"preset": self.spec.preset} if self.spec.preset else {})}
+
+    @property
+    def entry(self) -> AttackEntry:
+        """What reports say about it."""
+        paper = {"attack": self.spec.name, **self.spec.paper.model_dump(exclude_none=True)}
+        return AttackEntry(label=self.label, facts=self.spec.facts, paper=paper)
 
 
 class Crafting(NamedTuple):

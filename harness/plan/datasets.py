@@ -69,6 +69,7 @@ def describe_dataset(label: str, images: ChosenImages, spec: DatasetSpec) -> Dat
     fingerprints = {
         geometry.label if geometry else "": dataset.fingerprint for geometry, dataset in images.read.items()
     }
+    paper = {"dataset": spec.id, **spec.paper.model_dump(exclude_none=True)}
     return DatasetEntry(
-        label=label, samples=len(images), selection=selection, fingerprints=fingerprints, keep=spec.keep
+        label=label, samples=len(images), selection=selection, fingerprints=fingerprints, keep=spec.keep, paper=paper
     )

@@ -119,7 +119,10 @@ def plan_model(spec: ModelSpec, datasets: Sequence[ChosenImages], calibrations: 
     if calibration:
         with undisturbed(classifier):
             answer(classifier, first_images(calibration.at(classifier.geometry)), calibration.name, spec)
-    entry = ModelEntry(name=spec.name, label=spec.label or spec.name, facts=spec.facts, description=description)
+    entry = ModelEntry(
+        name=spec.name, label=spec.label or spec.name, facts=spec.facts, description=description,
+        paper=spec.paper.model_dump(exclude_none=True),
+    )  # fmt: skip
     return PlannedModel(spec, entry, classes, seconds, classifier.geometry, calibration)
 
 

@@ -24,6 +24,7 @@ def claim_content(claim: Claim) -> dict[str, Any]:
         **{
             key: getattr(spec, key) for key in ("name", "text", "value", "greater", "than", "where", "match", "average")
         },
+        **({"paper": spec.paper, "absent": claim.absent} if spec.paper else {}),
         "denominator": claim.denominator,
         "verdict": claim.verdict,
         "needed_n": _finite(claim.needed_n),

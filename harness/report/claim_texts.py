@@ -105,6 +105,9 @@ def _notes(claim: Claim) -> Iterator[str]:
         yield f"{name}: {len(lacking)} of {len(comparisons)} pairs without a test ({'; '.join(shown)})."
     if claim.alone:
         yield f"{name}: on one side only, and left out: {'; '.join(claim.alone)}."
+    if claim.absent:
+        total = len(comparisons) + len(claim.alone) + claim.absent
+        yield f"{name}: {claim.absent} of the paper's {total} pairs are no part of this suite."
     if claim.needed_n == math.inf:
         yield f"{name}: no number of images would decide a pair without a difference (∞)."
 

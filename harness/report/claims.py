@@ -15,7 +15,9 @@ from harness.metrics.paired import LEVEL, PairedMeans, compare_means, holm
 from harness.report.evidence import Evidence
 from harness.report.layout import default_denominator
 from harness.report.measure import Measurement, counted_outcomes
-from harness.report.pairing import Pair, pair_up
+from harness.report.pairing import pair_up
+from harness.report.pairs import Pair
+from harness.report.paper_claims import filled
 from harness.report.table import Missing
 from harness.spec import ClaimSpec
 
@@ -64,6 +66,8 @@ class Claim:
     """Its pairs, in the order of the suite."""
     alone: tuple[str, ...] = ()
     """What one side has and the other lacks."""
+    absent: int = 0
+    """Pairs of a paper's claim of which the suite has neither side."""
 
     @property
     def verdict(self) -> Verdict:
@@ -106,11 +110,12 @@ def judge(claim: ClaimSpec, evidence: Evidence) -> Claim:
         HarnessError: when the claim does not fit the suite's cells.
     """
     pairing = pair_up(claim, evidence.cells)
-    denominator = claim.denominator or default_denominator(claim.value)
+    claim = filled(claim)
+    denominator = claim.denominator or ("all" if claim.paper else default_denominator(claim.value))
     tested = [_compare(pair, claim.value, denominator, evidence) for pair in pairing.pairs]
     adjusted = holm([comparison.means.p_value if comparison.means else 1.0 for comparison in tested])
     tested = [replace(comparison, adjusted=p) for comparison, p in zip(tested, adjusted, strict=True)]
-    return Claim(claim, denominator, tuple(_with_needs(tested)), pairing.alone)
+    return Claim(claim, denominator, tuple(_with_needs(tested)), pairing.alone, pairing.absent)
 
 
 def _with_needs(comparisons: list[Comparison]) -> Iterator[Comparison]:

@@ -6,8 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from harness.papers import KEYS
 from harness.report.formats import FORMATS, Format
-from harness.report.table import Entry, Run, Table
+from harness.report.table import Entry, Printed, Row, Run, Table
 
 COLUMNS = (
     "table", "dataset", "mode", "attack", "threat", "norm", "epsilon", "seed", "surrogate", "target", "metric",
@@ -31,9 +32,44 @@ def frame(table: Table) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=columns).astype({"n": "Int64"})
 
 
+def compared_frame(table: Table) -> pd.DataFrame:
+    """One line per number that a paper prints, with ours beside it; rates and differences are shares.
+
+    `printed` is the text in the paper, `status` says why ours is missing, `records` are what it was computed from.
+    """
+    places = [
+        (row, column, part)
+        for row in table.rows
+        for column, entry in zip(table.columns, row.entries, strict=True)
+        for part in entry.parts
+    ]
+    lines = [_beside(table, row, column, part, part.printed) for row, column, part in places if part.printed]
+    return pd.DataFrame(lines).astype({"n": "Int64"})
+
+
 def csv(table: Table) -> str:
     """The long form as comma-separated text."""
-    return frame(table).to_csv(index=False, lineterminator="\n")
+    made = compared_frame(table) if table.against else frame(table)
+    return made.to_csv(index=False, lineterminator="\n")
+
+
+def _beside(table: Table, row: Row, column: tuple[str, ...], entry: Entry, printed: Printed) -> dict[str, Any]:
+    difference, value = entry.difference, printed.value
+    return {
+        "table": table.reference,
+        "row": value.row,
+        "row_header": " ".join(row.header),
+        "column": " ".join(filter(None, column)),
+        **{key: getattr(value, key) for key in KEYS if key not in ("paper", "table", "metric")},
+        "metric": entry.metric,
+        "denominator": "all" if entry.metric.startswith("clean") else table.denominator,
+        **_measured(entry),
+        "paper": value.number / 100,
+        "difference": None if difference is None else round(difference / 100, 6),
+        "printed": printed.text,
+        "note": value.note,
+        "records": " ".join(run.cell.id for run in entry.runs),
+    }
 
 
 def _compared(table: Table, entry: Entry) -> dict[str, Any]:

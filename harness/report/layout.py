@@ -68,27 +68,13 @@ class Layout:
         return self.headers.get(facet, header_of(facet))
 
 
-def layouts(tables: list[TableSpec], cells: Cells) -> list[Layout]:
-    """The suite's tables, or the default ones when it has none.
-
-    Raises:
-        HarnessError: for a table that cannot be, or two tables of one name.
-    """
-    resolved = [resolve(table, cells, number) for number, table in enumerate(tables or default_tables(cells), 1)]
-    names = [layout.name for layout in resolved]
-    for layout in resolved:
-        if names.count(layout.name) > 1:
-            raise HarnessError(f"{layout.place}: two tables have this name.\n     give each its own `name`")
-    return resolved
-
-
 def resolve(table: TableSpec, cells: Cells, number: int = 1) -> Layout:
     """Fill in a table's defaults, as `TableSpec` documents them.
 
     Raises:
         HarnessError: for a table that cannot be, such as one with an unknown facet.
     """
-    name = table.name or f"table-{number}"
+    name = name_of(table, number)
     try:
         sections = {cell.mode for cell in cells.cells} - {"clean"}
         mode = mode_of(table.mode, table.value, (*table.rows, *table.columns), sections)
@@ -111,6 +97,11 @@ def resolve(table: TableSpec, cells: Cells, number: int = 1) -> Layout:
         clean=clean and shows_attacks,
         headers=dict(table.headers),
     )
+
+
+def name_of(table: TableSpec, number: int) -> str:
+    """What a table's files are called."""
+    return table.name or (table.reference.replace("/", "-") if table.reference else f"table-{number}")
 
 
 def default_denominator(value: str) -> Denominator:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from tabulate import tabulate
 
 from harness.report.formats import FORMATS, Format
+from harness.report.lines import lines, row_headers
 from harness.report.table import Table
-from harness.report.words import interval_legend, written
+from harness.report.words import interval_legend
 
 
 def markdown(table: Table) -> str:
@@ -20,9 +21,18 @@ def markdown(table: Table) -> str:
 
 def pipe_table(table: Table) -> str:
     """The bare table; row headers to the left, numbers to the right."""
-    head = [*table.row_headers, *(" ".join(filter(None, column)) for column in table.columns)]
-    rows = [[*row.header, *(written(entry, table.decimals).text for entry in row.entries)] for row in table.rows]
-    return pipes(head, rows, numbers_from=len(table.row_headers))
+    lead = row_headers(table)
+    head = [*lead, *(" ".join(filter(None, column)) for column in table.columns)]
+    return pipes(head, list(_rows(table, len(head))), numbers_from=len(lead))
+
+
+def _rows(table: Table, width: int) -> Iterator[list[str]]:
+    """The texts of all lines; the paper's numbers and differences repeat no headers."""
+    for line in lines(table):
+        if line.row.heading and line.kind == "ours":
+            yield [line.row.heading, *[""] * (width - 1)]
+        names = line.header if line.kind == "ours" else (*[""] * (len(line.header) - 1), line.header[-1])
+        yield [*names, *(place.text for place in line.places)]
 
 
 def pipes(head: Sequence[str], rows: Sequence[Sequence[str]], numbers_from: int) -> str:

@@ -19,8 +19,8 @@ from harness.report.words import (
     INCOMPLETE_MARK,
     MEANS,
     METRIC_WORDS,
-    NO_COMPARISON,
     NO_NUMBER,
+    NOT_APPLICABLE,
     count_words,
 )
 from harness.store import CARRIED
@@ -38,7 +38,7 @@ def notes_of(table: Table, evidence: Evidence) -> Table:
     sentences = (
         *_counted(table, runs, evidence), *_means(table), *_averages(table), *_comparisons(table),
         *_shared_labels(table, evidence), *_whitebox_entries(table), *_batches(runs, evidence),
-        *_carried(runs, evidence), *_members(runs, evidence), *_missing(runs), *_random_weights(runs, evidence),
+        *_carried(runs, evidence), *_members(runs, evidence), *_missing(runs), *_random_weights(table, runs, evidence),
     )  # fmt: skip
     flags = raised_by(table, evidence)
     return replace(table, notes=(*sentences, *flag_sentences(flags)), flags=flags)
@@ -51,6 +51,8 @@ def _counted(table: Table, runs: list[Run], evidence: Evidence) -> Iterator[str]
     unit = "" if table.metric in MEANS else " in percent"
     number = f"; n = {count_words(counts)} per entry" if counts else ""
     yield f"{words[0].upper()}{words[1:]}{unit}{of}{number}."
+    if table.reference:
+        return  # counts all images, whatever the suite keeps for its own tables
     shown = {run.cell.dataset for run in runs}
     kept = {entry.keep for entry in evidence.cells.datasets if entry.label in shown} & KEEP_WORDS.keys()
     clean = any(run.metric == "clean_accuracy" for run in runs)
@@ -90,7 +92,7 @@ def _comparisons(table: Table) -> Iterator[str]:
     if "agreement" in shown:
         yield "Agreement: of the images counted in all entries of the row, the share with the same outcome in each."
     if any(entry.missing == "too few" for entry in table.entries):
-        yield f"{NO_COMPARISON}: the row has fewer than two entries to compare."
+        yield f"{NOT_APPLICABLE}: the row has fewer than two entries to compare."
 
 
 def _shared_labels(table: Table, evidence: Evidence) -> Iterator[str]:
@@ -166,7 +168,11 @@ def _missing(runs: list[Run]) -> Iterator[str]:
             yield f"{NO_NUMBER} {len(lacking)} of {len(runs)} cells {words}{because}."
 
 
-def _random_weights(runs: list[Run], evidence: Evidence) -> Iterator[str]:
+def _random_weights(table: Table, runs: list[Run], evidence: Evidence) -> Iterator[str]:
     shown = {name for run in runs for name in (run.cell.surrogate, run.cell.target)}
-    if any(model_label(m).endswith(RANDOM_MARK) for m in evidence.cells.models if m.name in shown):
+    random = [m for m in evidence.cells.models if m.name in shown and model_label(m).endswith(RANDOM_MARK)]
+    if random and table.reference:
+        # Its headers are the paper's, which carry no mark of ours.
+        yield f"Random weights, never trained: {', '.join(model.name for model in random)}."
+    elif random:
         yield f"{RANDOM_MARK} random weights, never trained."

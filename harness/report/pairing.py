@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 from harness.cells import Cell, Cells
 from harness.core.errors import HarnessError
@@ -18,6 +17,8 @@ from harness.report.facets import (
     require,
     sections_of,
 )
+from harness.report.pairs import Pair, Pairing
+from harness.report.paper_claims import filled, printed_pairing
 from harness.report.selection import check_filters, filters_of, mixture, passes
 from harness.spec import ClaimSpec, Suite, TableSpec
 
@@ -28,33 +29,6 @@ Key = tuple[str, ...]
 """A text per matched facet."""
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Cells that a claim compares."""
-
-    match: Mapping[str, str]
-    """What they agree on: facet to text."""
-    greater: tuple[Cell, ...]
-    """The side that is said to have the greater value."""
-    than: tuple[Cell, ...]
-    """The other side."""
-
-    @property
-    def cells(self) -> tuple[Cell, ...]:
-        """Those of both sides."""
-        return self.greater + self.than
-
-
-@dataclass(frozen=True)
-class Pairing:
-    """Everything that a claim compares."""
-
-    pairs: tuple[Pair, ...]
-    """In the order of the suite."""
-    alone: tuple[str, ...]
-    """What one side has and the other lacks, as texts of the matched facets; no part of the claim."""
-
-
 def pair_up(claim: ClaimSpec, cells: Cells) -> Pairing:
     """Sort a suite's cells into the pairs of a claim.
 
@@ -62,6 +36,11 @@ def pair_up(claim: ClaimSpec, cells: Cells) -> Pairing:
         HarnessError: when a facet is not known, a side has no cells, the sides have nothing to match, or a side of a
             pair would mix different questions.
     """
+    if claim.paper:
+        claim, pairing = filled(claim), printed_pairing(claim, cells)
+        for pair in pairing.pairs:
+            _refuse_mixture(claim, pair, CellFacets(cells, claim.mode or "whitebox"))
+        return pairing
     place = place_of(claim)
     try:
         mode = _checked_mode(claim, {cell.mode for cell in cells.cells} - {"clean"}, free_facets(cells))
@@ -85,6 +64,9 @@ def pair_up(claim: ClaimSpec, cells: Cells) -> Pairing:
 
 def check_claim(claim: ClaimSpec, suite: Suite) -> None:
     """Raise HarnessError for what is wrong with a claim, as far as the suite file alone can tell."""
+    if claim.paper:
+        filled(claim)
+        return
     _checked_mode(claim, sections_of(suite), free_facets(suite))
 
 

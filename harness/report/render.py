@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.cells import Cells
@@ -10,13 +10,15 @@ from harness.core.errors import HarnessError
 from harness.report.arrange import arrange
 from harness.report.claim_texts import claims_section
 from harness.report.claims import Claim, judge
+from harness.report.compare import SUFFIX, compared
 from harness.report.evidence import Evidence
-from harness.report.layout import layouts, resolve
+from harness.report.layout import Layout, default_tables, resolve
 from harness.report.page import closing, finished, opening, section
 from harness.report.pairing import check_names
 from harness.report.pivot import pivot
+from harness.report.reprint import Reprint, bind, reprint, resolve_reprint
 from harness.report.table import Table
-from harness.spec import Suite
+from harness.spec import Suite, TableSpec
 from harness.store import Store
 
 
@@ -34,12 +36,16 @@ class Report:
     """The page below the tables, in Markdown."""
     claims: tuple[Claim, ...] = ()
     """What the suite claims, judged; in the order of the suite file."""
+    comparisons: tuple[Table, ...] = ()
+    """The tables of papers among the tables, with the papers' numbers beside ours."""
 
     def page(self, figures: Mapping[str, str] | None = None) -> str:
         """The whole page in Markdown; `figures` maps names of tables to files beside the page."""
         sections = [section(table, (figures or {}).get(table.name)) for table in self.tables]
         claims = [claims_section(self.claims)] if self.claims else []
-        return "\n".join([self.opening, "## Tables", "", *sections, *claims, self.closing]).rstrip() + "\n"
+        beside = [section(table, None) for table in self.comparisons]
+        compared = ["## Beside the papers' numbers", "", *beside] if beside else []
+        return "\n".join([self.opening, "## Tables", "", *sections, *compared, *claims, self.closing]).rstrip() + "\n"
 
 
 def render(suite: Suite, cells: Cells, store: Store, command: str | None = None) -> Report:
@@ -56,14 +62,37 @@ def render(suite: Suite, cells: Cells, store: Store, command: str | None = None)
     """
     evidence = Evidence(cells, store)
     check_names(suite.claims, suite.tables)
-    tables = [pivot(layout, evidence) for layout in layouts(suite.tables, cells)]
+    tables = [
+        reprint(layout, evidence) if isinstance(layout, Reprint) else pivot(layout, evidence)
+        for layout in prepare(suite.tables, cells)
+    ]
     return Report(
         suite=suite.name,
         tables=tuple(tables),
         opening=opening(suite, evidence, finished(cells, evidence)),
         closing=closing(suite, tables, evidence, command or f"harness run suites/{suite.name}.toml"),
         claims=tuple(judge(claim, evidence) for claim in suite.claims),
+        comparisons=tuple(compared(table) for table in tables if table.reference),
     )
+
+
+def prepare(tables: Sequence[TableSpec], cells: Cells) -> list[Layout | Reprint]:
+    """The suite's tables with every default filled in, or the default ones when it has none.
+
+    Raises:
+        HarnessError: for a table that cannot be, or two of one name.
+    """
+    prepared = [_resolve(table, cells, number) for number, table in enumerate(tables or default_tables(cells), 1)]
+    names = [layout.name for layout in prepared]
+    names += [layout.name + SUFFIX for layout in prepared if isinstance(layout, Reprint)]
+    for layout in prepared:
+        if names.count(layout.name) > 1:
+            raise HarnessError(f"{layout.place}: two tables have this name.\n     give each its own `name`")
+    return prepared
+
+
+def _resolve(table: TableSpec, cells: Cells, number: int) -> Layout | Reprint:
+    return resolve_reprint(table, number) if table.reference else resolve(table, cells, number)
 
 
 def check(suite: Suite, cells: Cells) -> list[str]:
@@ -71,12 +100,16 @@ def check(suite: Suite, cells: Cells) -> list[str]:
     problems = []
     for number, table in enumerate(suite.tables, 1):
         try:
-            arrange(resolve(table, cells, number), cells)
+            layout = _resolve(table, cells, number)
+            if isinstance(layout, Reprint):
+                bind(layout, cells)
+            else:
+                arrange(layout, cells)
         except HarnessError as error:
             problems.append(str(error))
     if not problems:
         try:
-            layouts(suite.tables, cells)
+            prepare(suite.tables, cells)
         except HarnessError as error:
             problems.append(str(error))
     return problems

@@ -8,10 +8,11 @@ from typing import Literal
 
 from harness.cells import Cell
 from harness.metrics.estimate import Estimate
+from harness.papers import PrintedValue
 
-Missing = Literal["", "not planned", "not run", "failed", "undefined", "too few"]
+Missing = Literal["", "not planned", "not run", "failed", "undefined", "too few", "not in the suite"]
 """Why there is no number; empty when there is one. undefined: no image counts, so the rate does not exist; too few: a
-comparison of fewer than two entries."""
+comparison of fewer than two entries; not in the suite: a paper prints it and the suite has nothing of the kind."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,16 @@ class Run:
     """Why it is missing."""
     detail: str = ""
     """One line about the failure."""
+
+
+@dataclass(frozen=True)
+class Printed:
+    """What a paper prints at a place."""
+
+    text: str
+    """As it stands there, such as "100*"."""
+    value: PrintedValue
+    """The number, and what it is of."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,24 @@ class Entry:
     """How the number compares the other entries of its row; empty when it does not."""
     over: str = ""
     """Which part of its row a mean over other entries counts, such as "mean.black-box"; empty for the whole row."""
+    printed: Printed | None = None
+    """What the paper prints here, in a table of a paper."""
+    joined: tuple[Entry, ...] = ()
+    """Further numbers that stand at the same place, in a table of a paper."""
+    join: str = ""
+    """What stands between them."""
+
+    @property
+    def parts(self) -> tuple[Entry, ...]:
+        """All numbers of the place, this one first."""
+        return (self, *self.joined)
+
+    @property
+    def difference(self) -> float | None:
+        """Ours less the paper's, in percentage points; None where one of them is missing."""
+        if self.estimate is None or self.printed is None:
+            return None
+        return 100 * self.estimate.value - self.printed.value.number
 
 
 BLANK = Entry("", None, missing="not planned")
@@ -66,6 +95,10 @@ class Row:
     """One text per row header of the table."""
     entries: tuple[Entry, ...]
     """One per column of the table."""
+    heading: str = ""
+    """A line above it, in a table of a paper; only before the first row that it belongs to."""
+    rule: bool = False
+    """Whether the paper draws a line below it."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +115,23 @@ class Raised:
     """How many images were looked at there."""
     cells: int
     """How many cells of the table show it; 0 for what the model showed when it was examined on clean images."""
+
+
+@dataclass(frozen=True)
+class Against:
+    """How far a table agrees with the paper's."""
+
+    printed: int
+    """Numbers that the paper prints in it."""
+    compared: int
+    """How many of them we have."""
+    mean_absolute: float | None
+    """Mean absolute difference in percentage points; None where there is none to compare."""
+    within: int
+    """How many of the paper's numbers lie in our 95% interval."""
+    directions: Mapping[str, tuple[int, int]]
+    """The paper's claims by id: how many of the pairs that we have differ in the direction in which its own numbers
+    do, and how many these are."""
 
 
 @dataclass(frozen=True)
@@ -110,11 +160,16 @@ class Table:
     """Facets over which entries take the mean."""
     flags: tuple[Raised, ...] = field(default=())
     """Warning signs about its numbers; the notes explain them."""
+    reference: str = ""
+    """The printed table that it is laid out as, such as "benz2021/4"."""
+    against: Against | None = None
+    """How far it agrees with the paper's; None in a table that does not show the paper's numbers."""
 
     @property
     def entries(self) -> Iterator[Entry]:
-        """All places that the plan fills, row by row."""
-        return (entry for row in self.rows for entry in row.entries if entry.missing != "not planned")
+        """All numbers that the plan fills, row by row."""
+        places = (entry for row in self.rows for entry in row.entries)
+        return (part for entry in places for part in entry.parts if part.missing != "not planned")
 
     @property
     def comparisons(self) -> list[Entry]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from harness.report.lines import Place, lines, row_headers
 from harness.report.table import Entry, Table
-from harness.report.words import interval_legend, written
+from harness.report.words import Written, interval_legend
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,44 +21,58 @@ PARTS = ((INTERVALS, SPREADS), (INTERVALS,), ())
 
 
 def terminal(table: Table, width: int = 100) -> RenderableType:
-    """A table to print with rich; leaves out spreads, then intervals, when it would be wider than `width` columns."""
+    """A table to print with rich; leaves out spreads, intervals, then room, to be no wider than `width` columns."""
     from rich.console import Console, Group
     from rich.text import Text
 
     measuring = Console(width=10_000)
-    candidates = [_rich(table, parts) for parts in PARTS]
-    shown = next((i for i, drawn in enumerate(candidates) if measuring.measure(drawn).maximum <= width), len(PARTS) - 1)
+    candidates = [*(_rich(table, parts) for parts in PARTS), _rich(table, (), gap=0)]
+    shown = next((i for i, drawn in enumerate(candidates) if measuring.measure(drawn).maximum <= width), len(PARTS))
     left_out = [f"Left out here, for width: {' and '.join(PARTS[0][shown * -1 :])}."] if shown else []
-    legend = interval_legend([table]) if INTERVALS in PARTS[shown] else ""
+    legend = interval_legend([table]) if INTERVALS in [*PARTS, ()][shown] else ""
     notes = [Text(note, style="dim") for note in (*table.notes, legend, *left_out) if note]
     return Group(Text(table.title, style="bold"), candidates[shown], *notes)
 
 
-def _rich(table: Table, parts: Sequence[str]) -> RichTable:
+def _rich(table: Table, parts: Sequence[str], gap: int = 1) -> RichTable:
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    rich_table = RichTable(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1))
-    for header in table.row_headers:
-        rich_table.add_column(Text(header), no_wrap=True)
+    rich_table = RichTable(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, gap))
+    for name in row_headers(table):
+        rich_table.add_column(Text(name), no_wrap=True)
     for column in table.columns:
         rich_table.add_column(Text("\n".join(filter(None, column))), justify="right")
     above: tuple[str, ...] = ()
-    for row in table.rows:
-        if len(row.header) > 1 and above and above[0] != row.header[0]:
+    for line in lines(table):
+        header, opens = line.header, line.kind == "ours"
+        outer = len(table.row_headers) > 1 and above and above[0] != header[0]
+        if above and opens and (outer or (line.row.heading and table.reference) or table.against):
             rich_table.add_section()
-        same = [above[: i + 1] == row.header[: i + 1] for i in range(len(row.header))]
-        headers = [Text(text, style="dim" if repeated else "") for text, repeated in zip(row.header, same, strict=True)]
-        rich_table.add_row(*headers, *(_text(entry, table.decimals, parts) for entry in row.entries))
-        above = row.header
+        if line.row.heading and opens:
+            rich_table.add_row(Text(line.row.heading, style="italic"))
+        same = [above[: i + 1] == header[: i + 1] for i in range(len(header))]
+        headers = [Text(text, style="dim" if repeated else "") for text, repeated in zip(header, same, strict=True)]
+        rich_table.add_row(*headers, *(_text(place, line.kind, parts) for place in line.places))
+        above = header
     return rich_table
 
 
-def _text(entry: Entry, decimals: int, shown: Sequence[str]) -> Text:
+def _text(place: Place, kind: str, shown: Sequence[str]) -> Text:
     from rich.text import Text
 
-    parts = written(entry, decimals)
+    if kind != "ours":
+        return Text(place.text, style="dim" if kind == "paper" else "bold")
+    text = Text()
+    for i, (part, entry) in enumerate(zip(place.parts, place.entry.parts, strict=False)):
+        text.append(place.entry.join if i else "").append(_number(entry, part, shown))
+    return text
+
+
+def _number(entry: Entry, parts: Written, shown: Sequence[str]) -> Text:
+    from rich.text import Text
+
     if entry.estimate is None:
         return Text(parts.value, style="yellow" if entry.missing == "failed" else "dim")
     text = Text(parts.value, style="italic" if entry.comparison or not entry.runs else "").append(

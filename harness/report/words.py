@@ -10,6 +10,7 @@ from harness.report.table import Entry, Table
 
 METRIC_WORDS = {
     "clean_accuracy": "clean accuracy",
+    "clean_error": "clean error",
     "robust_accuracy": "robust accuracy",
     "robust_error": "robust error",
     "attack_success_rate": "attack success rate",
@@ -35,8 +36,8 @@ MODE_WORDS = {"whitebox": "white-box ", "transfer": "transfer "}
 NO_NUMBER = "–"
 """What stands in place of a number that could not be measured."""
 
-NO_COMPARISON = "n/a"
-"""What stands in place of a comparison of fewer than two entries."""
+NOT_APPLICABLE = "n/a"
+"""What stands in place of a comparison of fewer than two entries, and of what a paper prints and the suite has not."""
 
 INCOMPLETE_MARK = "*"
 """Behind a mean that lacks some of its runs."""
@@ -66,7 +67,11 @@ def written(entry: Entry, percent_decimals: int) -> Written:
     """An entry as text: rates in percent, means with their own decimals."""
     estimate = entry.estimate
     if estimate is None:
-        return Written({"not planned": "", "too few": NO_COMPARISON}.get(entry.missing, NO_NUMBER))
+        return Written(
+            {"not planned": "", "too few": NOT_APPLICABLE, "not in the suite": NOT_APPLICABLE}.get(
+                entry.missing, NO_NUMBER
+            )
+        )
     decimals = MEANS.get(entry.metric, percent_decimals)
     scale = 1 if entry.metric in MEANS else 100
     return Written(

@@ -35,15 +35,15 @@ def write(
     chosen = [FORMATS.get(name) for name in names]
     files: dict[str, bytes] = {}
     pictures: dict[str, str] = {}
-    for table in report.tables:
+    for table in (*report.tables, *report.comparisons):
         for form in chosen:
             if not form.in_page:
                 files[table.name + form.suffix] = form.text(table).encode()
-        if figures:
-            from harness.report.figure import png
+    for table in report.tables if figures else ():
+        from harness.report.figure import png
 
-            pictures[table.name] = f"{table.name}.png"
-            files[pictures[table.name]] = png(table)
+        pictures[table.name] = f"{table.name}.png"
+        files[pictures[table.name]] = png(table)
     if report.claims:
         files |= {f"{FILE}.{name}": CLAIM_FILES[name](report.claims).encode() for name in names if name in CLAIM_FILES}
     files = {PAGE: report.page(pictures).encode(), **files}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from harness.spec.parts import Strict
 from harness.spec.tables import Denominator, Names
@@ -12,15 +13,17 @@ from harness.spec.tables import Denominator, Names
 ClaimValue = Literal["robust_accuracy", "attack_success_rate", "robust_error", "clean_accuracy"]
 """Rates, which are paired by image."""
 
-Side = Annotated[dict[str, Any], Field(min_length=1)]
-"""Filters that choose the cells of a side."""
+Side = Annotated[dict[str, Any], Field(validate_default=True)]
+"""Filters that choose the cells of a side, at least one."""
 
 
 class ClaimSpec(Strict):
-    """`[[claims]]`: the cells of one side have a greater value than those of the other."""
+    """`[[claims]]`: the cells of one side have a greater value than those of the other; or a claim of a paper."""
 
+    paper: str | None = None
+    """The claim of a paper by its id, such as "B11", which brings text, value, sides and match."""
     name: str
-    """How the claim is called, such as "B11"; unique."""
+    """How the claim is called, such as "no-bn-is-robust"; unique; default the id of the paper's claim."""
     text: str | None = None
     """What it says, in words."""
     value: ClaimValue = "robust_accuracy"
@@ -29,9 +32,9 @@ class ClaimSpec(Strict):
     """Which images count; default all for accuracies, own-correct for success rates."""
     mode: Literal["whitebox", "transfer"] | None = None
     """Which cells; default the suite's only section, else white-box for accuracies and transfer for success rates."""
-    greater: Side
+    greater: Side = {}
     """Which cells have the greater value, such as { "facts.bn" = "N" }."""
-    than: Side
+    than: Side = {}
     """Which cells have the smaller value, such as { "facts.bn" = "Y" }."""
     where: dict[str, Any] = {}
     """Filters for both sides."""
@@ -39,3 +42,21 @@ class ClaimSpec(Strict):
     """Facets on which the cells of a pair agree, such as ["attack", "target"]; the data set is always one."""
     average: Names = []
     """Facets over which each side takes the mean per image; a model's facet includes its norm."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _called_as_in_the_paper(cls, data: Any) -> Any:
+        named = isinstance(data, dict) and isinstance(data.get("paper"), str)
+        return {"name": data["paper"], **data} if named else data
+
+    @field_validator("greater", "than", "value", "mode", "where", "match", "average")
+    @classmethod
+    def _not_the_papers(cls, value: Any, info: ValidationInfo) -> Any:
+        """A claim of a paper brings its value and sides; every other claim needs both sides."""
+        side = info.field_name in ("greater", "than")
+        if info.data.get("paper") is None:
+            if side and not value:
+                raise PydanticCustomError("missing", "this key is required")
+        elif value or not side:
+            raise ValueError("a claim by `paper` has the value, sides and pairs of the paper; leave it out")
+        return value

@@ -42,6 +42,44 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class DatasetInPaper(Strict):
+    """`paper` of a data set: what printed tables call it."""
+
+    dataset: str | None = None
+    """Its name there; default the id."""
+    note: str | None = None
+    """How it differs from the paper's; a footnote of comparisons."""
+
+
+class AttackInPaper(Strict):
+    """`paper` of an attack: what printed tables call it."""
+
+    attack: str | None = None
+    """Its name there, with or without the norm; default the registered name."""
+    note: str | None = None
+    """How it differs from the paper's; a footnote of comparisons."""
+
+
+class ModelInPaper(Strict):
+    """`paper` of a model: what printed tables call it."""
+
+    arch: str | None = None
+    """Its network there; default the fact `architecture`, else the label."""
+    norm: str | None = None
+    """Its normalization there; default what is detected."""
+    stats: str | None = None
+    """Statistics of its BatchNorm layers, population or batch; default those of its view."""
+    training: str | None = None
+    """How it was trained; default standard."""
+    note: str | None = None
+    """How it differs from the paper's; a footnote of comparisons."""
+
+
+def _named(key: str) -> BeforeValidator:
+    """A name alone stands for a table with one key."""
+    return BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+
+
 class ImagesSpec(BaseModel):
     """Which images. Further keys (split, root, path, ...) go to the data set's loader."""
 
@@ -67,6 +105,8 @@ class DatasetSpec(ImagesSpec):
     """Which images tables count: all; those that the surrogate gets right; those that every model gets right."""
     label: str | None = None
     """How reports name the data."""
+    paper: Annotated[DatasetInPaper, _named("dataset")] = DatasetInPaper()
+    """What printed tables call it, such as "cifar10"."""
 
 
 class ThreatSpec(Strict):
@@ -117,6 +157,8 @@ class ModelSpec(Strict):
     clean images; default what the network does by itself, which is population."""
     calibration: ImagesSpec | None = None
     """The clean images of bn = "recalibrated"; default the training split of the suite's data set."""
+    paper: Annotated[ModelInPaper, _named("arch")] = ModelInPaper()
+    """What printed tables call it, such as "vgg16" or { arch = "resnet50", training = "adversarial" }."""
     rn: Literal["batch", "tracked"] | None = None
     """Mean of RobustNorm layers: that of the batch at hand, or the one tracked in training; default batch."""
 
@@ -136,6 +178,8 @@ class AttackSpec(BaseModel):
     """Names of the threat models it runs under; default all whose norm it supports."""
     facts: Facts = {}
     """Free columns for tables, such as implementation = "harness"; no part of the question."""
+    paper: Annotated[AttackInPaper, _named("attack")] = AttackInPaper()
+    """What printed tables call it, such as "mi_fgsm"."""
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -28,12 +28,15 @@ STAND_INS: dict[str, dict[str, Any]] = {
 """The lists of tables in a suite file, and for each the keys without which an entry is none."""
 
 HARMLESS = {
-    "datasets": {"keep", "label", "indices"},
+    "datasets": {"keep", "label", "indices", "paper"},
     "threats": {"goal"},
-    "models": {"label", "facts"},
-    "attacks": {"label", "preset", "facts"},
+    "models": {"label", "facts", "paper"},
+    "attacks": {"label", "preset", "facts", "paper"},
 }
 """Keys without which an entry can still be looked at, and nothing else seems wrong."""
+
+BROUGHT_BY = {"tables": "reference", "claims": "paper"}
+"""Keys in place of which an entry has what a paper prints."""
 
 WITH_FACTS = ("models", "attacks")
 """The lists whose entries bring free columns for tables."""
@@ -94,7 +97,7 @@ class Repair:
             self.facts_known = False
         if kind == "datasets" and key == "samples":
             entry[key] = 1
-        elif key in STAND_INS[kind]:
+        elif key in STAND_INS[kind] and BROUGHT_BY.get(kind, UNNAMED) not in entry:
             entry[key] = STAND_INS[kind][key]
             self._give_up(kind, position)
             if key == "name" or (key == "norm" and not isinstance(entry.get("name"), str)):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from .lab import Lab
+from .printed import transfer_lab, whitebox_lab
 
 T, F = True, False
 
@@ -58,3 +59,15 @@ def transfer(lab: Lab) -> Lab:
 def make_lab(tmp_path: Path) -> Callable[[str], Lab]:
     """Further laboratories, by folder name."""
     return lambda name: Lab(tmp_path / name)
+
+
+@pytest.fixture(scope="session")
+def table4(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A suite that fills Table 4 of benz2021; read only."""
+    return transfer_lab(tmp_path_factory.mktemp("table4"))
+
+
+@pytest.fixture(scope="session")
+def table1(tmp_path_factory: pytest.TempPathFactory) -> Lab:
+    """A suite with parts of Tables 1, 2 and 10 of benz2021; read only."""
+    return whitebox_lab(tmp_path_factory.mktemp("table1"))

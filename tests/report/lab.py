@@ -28,22 +28,32 @@ class Lab:
         self.planned: list[Cell] = []
         self.clean: dict[tuple[str, str], list[bool]] = {}
 
-    def data(self, label: str = "Digits", samples: int = 4, keep: Any = "all") -> str:
-        entry = DatasetEntry(label=label, samples=samples, selection="first", fingerprints={"": label * 20}, keep=keep)
+    def data(self, label: str = "Digits", samples: int = 4, keep: Any = "all", **paper: str) -> str:
+        entry = DatasetEntry(
+            label=label, samples=samples, selection="first", fingerprints={"": label * 20}, keep=keep, paper=paper
+        )
         self.datasets.append(entry)
         return label
 
-    def model(self, name: str, label: str | None = None, norm: str = "bn", random: bool = False, **facts: Any) -> str:
+    def model(
+        self, name: str, label: str | None = None, norm: str = "bn", random: bool = False,
+        paper: dict[str, str] | None = None, view: dict[str, str] | None = None, **facts: Any,
+    ) -> str:  # fmt: skip
         layers = {} if norm == "none" else {norm: 3}
         description = ModelDescription(
             id=f"zoo:{name}", fingerprint=f"{name:_<64}", norm=norm, norm_layers=layers, parameters=12345,
-            random_weights=random,
+            random_weights=random, details={"view": view} if view else {},
         )  # fmt: skip
-        self.models.append(ModelEntry(name=name, label=label or name, facts=facts, description=description))
+        entry = ModelEntry(name=name, label=label or name, facts=facts, paper=paper or {}, description=description)
+        self.models.append(entry)
         return name
 
     def facts(self, attack: str, **facts: Any) -> None:
         self.attacks.append(AttackEntry(label=attack, facts=facts))
+
+    def called(self, label: str, **paper: str) -> None:
+        """What printed tables call an attack."""
+        self.attacks.append(AttackEntry(label=label, facts={}, paper=paper))
 
     def judge_clean(
         self, model: str, correct: Sequence[bool], data: str = "Digits", run: bool = True,

@@ -1,0 +1,155 @@
+"""Claims of papers: which cells of a suite stand for the printed numbers that they compare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from harness.cells import Cell, Cells
+from harness.core.errors import HarnessError
+from harness.papers import PaperClaim, PrintedValue, paper_claim
+from harness.papers.claims import PrintedPair, Terms
+from harness.papers.tables import values_of
+from harness.papers.values import AVERAGE
+from harness.report.binding import MEASURED, Binding, mode_of
+from harness.report.cell_facets import CellFacets
+from harness.report.facets import Mode
+from harness.report.pairs import Pair, Pairing
+from harness.spec import ClaimSpec
+
+IN_WHITEBOX = {"dataset": "dataset", "arch": "model", "norm": "model.norm", "attack": "attack", "eps": "threat"}
+IN_TRANSFER = {**IN_WHITEBOX, "arch": "surrogate", "norm": "surrogate.norm", "target": "target"}
+"""Facets by the keys of printed numbers."""
+
+VALUES = {"clean_error": "clean_accuracy"}
+"""What is compared in place of a metric, the other way round."""
+
+
+def filled(claim: ClaimSpec) -> ClaimSpec:
+    """A claim with everything that the paper brings; any other claim as it is.
+
+    Raises:
+        HarnessError: when there is no such claim, or it does not compare printed numbers that suites measure.
+    """
+    if claim.paper is None:
+        return claim
+    paper = _comparable(claim.paper)
+    metric, means = _metric(paper), _is_of_means(paper)
+    kept = set(paper.keys) - {"dataset", *(("target",) if means else ())}
+    sides = [_words(side) for side in paper.sides]
+    greater, than = sides if _first_is_greater(paper) else sides[::-1]
+    common = {key: value for key, value in greater.items() if than.get(key) == value}
+    return claim.model_copy(
+        update={
+            "text": claim.text or f"{paper.description} ({paper.paper}, {paper.where})",
+            "value": VALUES.get(metric, metric),
+            "mode": None if metric in ("clean_accuracy", "clean_error") else _mode(paper),
+            "greater": {key: value for key, value in greater.items() if key not in common},
+            "than": {key: value for key, value in than.items() if key not in common},
+            "where": common,
+            "match": [*(facet for key, facet in _facets(paper).items() if key in kept), *_apart(paper)],
+            "average": ["target"] if means else [],
+        }
+    )
+
+
+def printed_pairing(claim: ClaimSpec, cells: Cells) -> Pairing:
+    """The pairs of a paper's claim that a suite has, in the order of the paper.
+
+    Raises:
+        HarnessError: as `filled`; or when the suite has none of them.
+    """
+    assert claim.paper is not None, "other claims say themselves what they compare"
+    paper, place = _comparable(claim.paper), f'claim "{claim.name}"'
+    facets = CellFacets(cells, _mode(paper))
+    binding = Binding(cells, facets, place=place)
+    shown, apart = _facets(paper), _apart(paper)
+    pairs, alone, absent = [], [], 0
+    for printed in paper.pairs:
+        first, second = printed if _first_is_greater(paper) else printed[::-1]
+        greater, than = (binding.cells_of(value, values_of(value.paper, value.table)) for value in (first, second))
+        if greater and than:
+            match = _match(shown, facets, greater[0], first) | {key: _told(key, printed) for key in apart}
+            pairs.append(Pair(match, greater, than))
+        elif greater or than:
+            alone.append(", ".join(_match(shown, facets, (greater or than)[0], first).values()))
+        else:
+            absent += 1
+    if not pairs:
+        raise HarnessError(
+            f"{place}: the suite has none of the {len(paper.pairs)} pairs that it compares.\n"
+            "     say with `paper` what its data sets, attacks and models are in the paper"
+        )
+    return Pairing(tuple(pairs), tuple(dict.fromkeys(alone)), absent)
+
+
+def _comparable(id: str) -> PaperClaim:
+    """A claim that can be judged on records. Raises HarnessError in words for every other."""
+    paper = paper_claim(id)
+    what = f'"{id}" ({paper.paper}, {paper.where}: {paper.description})'
+    if not paper.comparable:
+        kind = "a trend" if paper.kind == "trend" else "about numbers that the paper does not print"
+        raise HarnessError(f"{what} is {kind}, and no comparison of printed numbers.\n     write its sides yourself")
+    values = [value for pair in paper.pairs for value in pair]
+    strange = [value for value in values if value.metric not in MEASURED or value.attack == "feature_transfer"]
+    if strange or len({value.metric for value in values}) > 1:
+        metric = strange[0].metric if strange else "several metrics"
+        raise HarnessError(f"{what} compares {metric} of {values[0].attack}, which suites do not measure so")
+    return paper
+
+
+def _metric(paper: PaperClaim) -> str:
+    return MEASURED[paper.pairs[0].left.metric]
+
+
+def _first_is_greater(paper: PaperClaim) -> bool:
+    """Whether the left side is the one with the greater value; a smaller error is a greater accuracy."""
+    return (paper.kind == "greater") != (_metric(paper) in VALUES)
+
+
+def _is_of_means(paper: PaperClaim) -> bool:
+    return all(value.target == AVERAGE for pair in paper.pairs for value in pair)
+
+
+def _mode(paper: PaperClaim) -> Mode:
+    values = tuple(value for pair in paper.pairs for value in pair)
+    return "transfer" if mode_of(values) == "transfer" else "whitebox"
+
+
+def _facets(paper: PaperClaim) -> dict[str, str]:
+    """Facets by the keys on which the numbers of a pair agree, the data set always among them."""
+    known = IN_TRANSFER if _mode(paper) == "transfer" else IN_WHITEBOX
+    clean = _metric(paper) in ("clean_accuracy", "clean_error")
+    keys = [key for key in paper.keys if key in known and not (clean and key in ("attack", "eps"))]
+    return {"dataset": "dataset", **{key: known[key] for key in keys}}
+
+
+def _apart(paper: PaperClaim) -> list[str]:
+    """Keys that tell apart the pairs that agree in everything else: those for which a side has several values."""
+    several = {
+        key.removesuffix("!") for side in paper.sides for key, of in side.items() if len(of) > 1 or key[-1] == "!"
+    }
+    return sorted(several - {*paper.keys, "paper", "table"})
+
+
+def _told(key: str, printed: PrintedPair) -> str:
+    """What both sides of a pair have for a key, in the paper's words."""
+    return " against ".join(dict.fromkeys(str(getattr(value, key)) for value in printed))
+
+
+def _match(shown: Mapping[str, str], facets: CellFacets, cell: Cell, value: PrintedValue) -> dict[str, str]:
+    """What the two sides of a pair agree on, as tables print it."""
+    return {
+        facet: facets.text(facet, cell)
+        for key, facet in shown.items()
+        if not (key == "target" and value.target == AVERAGE)
+    }
+
+
+def _words(side: Terms) -> dict[str, list[str]]:
+    """Filters as claims print them, in the paper's words."""
+    left_out = ("paper", "table", "metric")
+    return {
+        key.removesuffix("!"): [f"not {' or '.join(values)}"] if key.endswith("!") else list(values)
+        for key, values in side.items()
+        if key not in left_out
+    }
