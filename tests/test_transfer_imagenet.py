@@ -74,7 +74,7 @@ def test_the_matrix_runs_on_small_networks_of_two_input_sizes(photographs: Path,
     results = harness.run(SUITE, overrides=overrides, limit=2)
     assert not results.outcome.failures
     assert len([cell for cell in results.plan.cells.cells if cell.mode == "transfer"]) == 4 * 4 * 6
-    (table,) = results.report().tables
+    _, table = results.report().tables
     assert len(table.rows) == 16
     assert any("scaled (bilinear, antialiased) to 224x224 for inception-v3" in note for note in table.notes)
     assert any("random weights" in note for note in table.notes)
