@@ -34,7 +34,8 @@ from harness.models.card import read_card, zoo_cards
 from harness.models.from_zoo import build
 from harness.models.recipe import Recipe
 from harness.train.augment import augment
-from harness.train.loop import Images, forward_pass, run_epoch, start
+from harness.train.loop import Images, run_epoch, start
+from harness.train.passes import forward_pass
 from harness.train.team import Team
 
 BATCH_SIZE = 128

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from harness.train.changes import restrict, set_training_mode
 from harness.train.checkpoint import Epoch, Training, restore, save
 from harness.train.objective import objective
 from harness.train.optimizer import learning_rate, make_optimizer, set_rate
+from harness.train.passes import ForwardPass, forward_pass
 from harness.train.team import Team
 
 
@@ -102,22 +103,9 @@ def check_augmentation(recipe: Recipe, data: Images) -> None:
         raise HarnessError("recipe.autoaugment works on colour images of bytes; these are others")
 
 
-def forward_pass(network: nn.Module, recipe: Recipe, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Images to logits in the recipe's precision."""
-    layout = layout_of(network, device)
-    passes: Any = torch.compile(network) if recipe.compile else network
-
-    def model(images: Tensor) -> Tensor:
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=recipe.precision == "bfloat16"):
-            logits: Tensor = passes(images.contiguous(memory_format=layout))
-        return logits.float()
-
-    return model
-
-
 def run_epoch(
     training: Training,
-    model: Callable[[Tensor], Tensor],
+    model: ForwardPass,
     recipe: Recipe,
     data: Images,
     seed: int,

@@ -10,10 +10,11 @@ from harness.attacks import Model, Samples
 from harness.core.randomness import Draws
 from harness.models.recipe import GradientSimilarity, Recipe
 from harness.train.adversarial import adversarial_images
+from harness.train.passes import ForwardPass
 
 
 def objective(
-    network: nn.Module, model: Model, samples: Samples, recipe: Recipe, *, seed: int, epoch: int
+    network: nn.Module, model: ForwardPass, samples: Samples, recipe: Recipe, *, seed: int, epoch: int
 ) -> tuple[Tensor, Tensor]:
     """The loss of a batch, and the logits of the images that it counts most.
 

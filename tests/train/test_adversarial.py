@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,9 +12,12 @@ from torch import Tensor, nn
 
 from harness.attacks import Samples
 from harness.core.losses import cross_entropy
+from harness.models.classifier import Classifier, Provenance
+from harness.models.networks import NETWORKS
 from harness.models.recipe import AdversarialTraining, Recipe
 from harness.train.adversarial import adversarial_images
 from harness.train.loop import Images, train
+from harness.train.passes import ForwardPass
 
 COUNT = 32
 
@@ -30,13 +34,17 @@ def network(seed: int = 0) -> nn.Sequential:
         )
 
 
+def passes(made: nn.Module) -> ForwardPass:
+    return ForwardPass(made, torch.device("cpu"), torch.contiguous_format)
+
+
 def samples() -> Samples:
     images = torch.rand(COUNT, 1, 6, 6, generator=torch.Generator().manual_seed(1))
     return Samples(images, torch.arange(COUNT) % 3, torch.arange(COUNT))
 
 
 def attacked(recipe: AdversarialTraining, made: nn.Module, **given: Any) -> Tensor:
-    return adversarial_images(made, made, samples(), recipe, **{"seed": 0, "epoch": 0, **given})
+    return adversarial_images(made, passes(made), samples(), recipe, **{"seed": 0, "epoch": 0, **given})
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
@@ -70,6 +78,23 @@ def test_the_mode_decides_whether_crafting_moves_the_running_statistics(mode: An
     assert torch.equal(made[1].running_mean, before) != moves  # type: ignore[arg-type]
 
 
+def test_the_copy_that_is_attacked_has_the_function_of_the_network_as_it_is_now() -> None:
+    images = samples()
+    net = NETWORKS.get("resnet8")(channels=1, classes=3, width=4).train()
+    for _ in range(3):
+        net(torch.rand(16, 1, 6, 6) + 1)
+    made = Classifier(net, Provenance("test"), mean=(0.5,), std=(0.25,)).requires_grad_(True).train()
+    recipe = adversarial(epsilon=0.05, steps=3)
+    found = attacked(recipe, made)
+    assert made.training
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in made.parameters())
+    compiled = replace(passes(made), compiled=True)  # which is attacked itself
+    itself = adversarial_images(made, compiled, images, recipe, seed=0, epoch=0)
+    losses = [cross_entropy(made.eval()(points), images.classes) for points in (images.images, found, itself)]
+    torch.testing.assert_close(losses[1], losses[2], rtol=1e-3, atol=1e-4)
+    assert (losses[1] > losses[0]).all()
+
+
 def test_adversarial_training_prefers_the_robust_feature_to_the_predictive_ones() -> None:
     def pixels(seed: int) -> Images:
         """The first pixel is strong and right for 85% of the images; the others are weak and right for all."""
@@ -84,7 +109,7 @@ def test_adversarial_training_prefers_the_robust_feature_to_the_predictive_ones(
         made, test = nn.Sequential(nn.Flatten(), nn.Linear(36, 2)), pixels(2)
         train(made, recipe, pixels(0), pixels(1), seed=0)
         asked = Samples(test.pixels, test.labels, torch.arange(200))
-        found = adversarial_images(made, made, asked, adversarial(epsilon=0.1, steps=20), seed=0, epoch=0)
+        found = adversarial_images(made, passes(made), asked, adversarial(epsilon=0.1, steps=20), seed=0, epoch=0)
         return float((made(found).argmax(1) == test.labels).double().mean())
 
     assert robust() < 0.5

@@ -15,6 +15,7 @@ from harness.models.recipe import GradientSimilarity, Recipe
 from harness.train.adversarial import adversarial_images
 from harness.train.loop import Images, train
 from harness.train.objective import gradient_similarity, objective
+from harness.train.passes import ForwardPass
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -31,6 +32,10 @@ def network(seed: int = 0) -> nn.Sequential:
         return nn.Sequential(nn.Conv2d(1, 6, 3), nn.Tanh(), nn.Flatten(), nn.Linear(96, 3))
 
 
+def passes(net: nn.Module) -> ForwardPass:
+    return ForwardPass(net, torch.device("cpu"), torch.contiguous_format)
+
+
 @pytest.fixture
 def samples() -> Samples:
     images = torch.rand(12, 1, 6, 6, generator=torch.Generator().manual_seed(0))
@@ -39,7 +44,7 @@ def samples() -> Samples:
 
 def test_plainly_it_is_the_cross_entropy_with_its_smoothing(samples: Samples) -> None:
     net = network()
-    loss, logits = objective(net, net, samples, recipe(label_smoothing=0.2), seed=0, epoch=0)
+    loss, logits = objective(net, passes(net), samples, recipe(label_smoothing=0.2), seed=0, epoch=0)
     assert torch.equal(logits, net(samples.images))
     torch.testing.assert_close(loss, F.cross_entropy(logits, samples.classes, label_smoothing=0.2))
 
@@ -49,8 +54,8 @@ def test_clean_images_have_the_share_that_adversarial_ones_leave(samples: Sample
     net = network()
     asked = recipe(adversarial={"epsilon": 0.1, "steps": 3, "share": share})
     assert asked.adversarial
-    loss, logits = objective(net, net, samples, asked, seed=4, epoch=2)
-    adversarial = adversarial_images(net, net, samples, asked.adversarial, seed=4, epoch=2)
+    loss, logits = objective(net, passes(net), samples, asked, seed=4, epoch=2)
+    adversarial = adversarial_images(net, passes(net), samples, asked.adversarial, seed=4, epoch=2)
     assert torch.equal(logits, net(adversarial))
     expected = share * F.cross_entropy(logits, samples.classes)
     expected = expected + (1 - share) * F.cross_entropy(net(samples.images), samples.classes)
@@ -83,7 +88,7 @@ def test_gradient_similarity_is_the_mean_cosine_of_two_input_gradients(samples: 
 def test_gradient_similarity_is_added_with_its_weight(samples: Samples) -> None:
     net = network()
     asked = recipe(gradient_similarity={"weight": 0.5, "sigma": 0.3})
-    loss, logits = objective(net, net, samples, asked, seed=7, epoch=0)
+    loss, logits = objective(net, passes(net), samples, asked, seed=7, epoch=0)
     noise = 0.3 * Draws(7, samples.indices, torch.zeros_like(samples.indices)).normal("ligs", 1, 6, 6)
     similarity = cosine_by_hand(net, samples, noise)
     assert loss.item() == pytest.approx(
@@ -118,6 +123,6 @@ def test_frozen_statistics_stay_frozen_after_images_were_attacked() -> None:
     asked = recipe(adversarial={"epsilon": 0.1, "steps": 1})
     assert asked.adversarial
     images = Samples(torch.rand(4, 1, 6, 6), torch.arange(4) % 3, torch.arange(4))
-    adversarial_images(net, net, images, asked.adversarial, seed=0, epoch=0)
+    adversarial_images(net, passes(net), images, asked.adversarial, seed=0, epoch=0)
     assert net.training
     assert not net[0].training
