@@ -22,6 +22,7 @@ from harness.data import DATASETS
 from harness.data.feature_card import feature_cards
 from harness.models import MODEL_SOURCES
 from harness.models.card import zoo_cards
+from harness.papers import printed_tables
 from harness.report import FORMATS
 from harness.spec import shipped_suites
 from harness.store import OUTCOME_COLUMNS, Store
@@ -302,6 +303,28 @@ def test_a_suite_without_claims_says_so_when_asked(suite_file: SuiteFile, call: 
     assert "suite sound makes no claims" in printed.errors
 
 
+def test_the_papers_numbers_can_be_printed_beside_ours(suite_file: SuiteFile, call: Harness, workplace: Path) -> None:
+    path = suite_file(more='[[tables]]\nreference = "benz2021/1"\npart = { dataset = "cifar10" }\n')
+    named = ("--set", "dataset.paper=cifar10", "--set", "models.0.paper=vgg16")
+    ran = call("run", path, *named)
+    assert "Compared with" not in ran.output
+    alone = call("report", path, *named, "--compare")
+    assert alone.code == 0
+    assert [line.split()[:2] for line in alone.output.splitlines() if " paper " in line][2] == ["CIFAR10", "VGG16"]
+    assert "Compared with the paper: 1 of 30 numbers." in alone.output
+    (table,) = json.loads(call("report", path, *named, "--compare", "--json").output)["comparisons"]
+    files = workplace / "reports" / "sound"
+    assert table == json.loads((files / "benz2021-1-compared.json").read_text("utf-8"))
+    assert (files / "benz2021-1.tex").exists()
+
+
+def test_a_suite_without_a_table_of_a_paper_says_so_when_asked(suite_file: SuiteFile, call: Harness) -> None:
+    call("run", suite_file())
+    printed = call("report", suite_file(), "--compare")
+    assert (printed.code, printed.output) == (0, "")
+    assert "has no table of a paper" in printed.errors
+
+
 def test_a_report_repeats_what_the_run_printed_and_wrote(suite_file: SuiteFile, call: Harness, workplace: Path) -> None:
     ran = call("run", suite_file())
     reported = call("report", suite_file(), "--out", "again")
@@ -328,6 +351,7 @@ KINDS: dict[str, Callable[[], list[str]]] = {
     "features": lambda: list(feature_cards()),
     "suites": lambda: list(shipped_suites()),
     "sources": lambda: [f"{name}:" for name in MODEL_SOURCES.names()],
+    "papers": lambda: [table.reference for table in printed_tables()],
 }
 
 

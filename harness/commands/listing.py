@@ -131,7 +131,7 @@ def papers() -> list[Row]:
             "also": ", ".join(f"{table.paper}/{alias}" for alias in table.aliases) or "-",
             "size": f"{len(table.rows) or len(table.settings_rows)} x {len(table.columns or table.settings_columns)}",
             "numbers": len(table.values) or "-",
-            "caption": table.caption,
+            "summary": table.caption,
         }
         for table in printed_tables()
     ]
