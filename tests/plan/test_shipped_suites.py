@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from harness.cells import Cell, Cells, DatasetEntry, ModelEntry
 from harness.plan.attacks import plan_attacks, plan_threats
 from harness.plan.claims import check_claim_facets
 from harness.plan.mistakes import Mistakes
+from harness.plan.papers import check_papers
+from harness.plan.sections import plan_sections
 from harness.plan.tables import check_facets
-from harness.spec import read_suite
+from harness.report.pairing import pair_up
+from harness.report.reprint import bind, resolve_reprint
+from harness.spec import ModelSpec, read_suite
+from harness.store import ModelDescription
 
 SUITES = sorted((Path(__file__).resolve().parents[2] / "suites").glob("*.toml"))
 
@@ -22,6 +29,7 @@ def test_attacks_tables_and_claims_of_a_shipped_suite_have_no_mistake(path: Path
     plan_attacks(reading, plan_threats(reading, mistakes), mistakes)
     check_facets(reading, mistakes)
     check_claim_facets(reading, mistakes)
+    check_papers(reading, mistakes)
     # The one suite that compares with the official package says that it needs it.
     assert [problem for problem in mistakes.found if "needs the official package" not in problem] == []
 
@@ -33,3 +41,89 @@ def test_implementations_of_a_method_run_under_the_same_threat_models() -> None:
         ran[str(attack.facts["implementation"])].append((attack.facts["method"], tuple(attack.threats or ())))
     assert ran["harness"] == ran["torchattacks"]
     assert len(ran["harness"]) == 10
+
+
+def as_planned(path: Path) -> Cells:
+    """The cells of a suite without its weights and data: normalization is what the names say."""
+    reading = read_suite(path)
+    suite, mistakes = reading.suite, Mistakes(reading.problems)
+    threats = plan_threats(reading, mistakes)
+    variants = plan_attacks(reading, threats, mistakes)
+    (data,) = (spec.label or spec.id for spec in suite.datasets)
+    common: dict[str, Any] = {"dataset": data, "seed": 0}
+    cells = [
+        Cell(
+            id=m.name,
+            mode="clean",
+            attack="Clean",
+            threat="",
+            norm="",
+            epsilon=0,
+            surrogate=m.name,
+            target=m.name,
+            **common,
+        )
+        for m in suite.models
+    ]
+    for section in plan_sections(reading, variants, threats, mistakes):
+        for attack, _, threat in section.craftings:
+            for surrogate in section.surrogates:
+                for target in [surrogate] if section.mode == "whitebox" else section.targets:
+                    names: dict[str, Any] = {
+                        "surrogate": surrogate,
+                        "target": target,
+                        "mode": section.mode,
+                        "attack": attack,
+                    }
+                    budget: dict[str, Any] = {"threat": threat.label, "norm": threat.norm, "epsilon": threat.epsilon}
+                    id = f"{surrogate}, {target}, {attack}, {threat.label}"
+                    cells.append(Cell(id=id, **names, **budget, **common))
+    assert not mistakes.found
+    spec = suite.datasets[0]
+    paper = {"dataset": spec.id, **spec.paper.model_dump(exclude_none=True)}
+    entry = DatasetEntry(label=data, samples=1, selection="first", fingerprints={}, keep="all", paper=paper)
+    models = [entry_of(model) for model in suite.models]
+    return Cells(suite="s", models=models, datasets=[entry], attacks=[v.entry for v in variants], cells=cells)
+
+
+def entry_of(model: ModelSpec) -> ModelEntry:
+    bare = "none" in model.id or model.id.startswith(("torchvision:vgg19@", "timm:nf_"))
+    description = ModelDescription(
+        id=model.id, fingerprint=model.name, norm="none" if bare else "bn", norm_layers={}, parameters=1
+    )
+    paper = model.paper.model_dump(exclude_none=True)
+    return ModelEntry(
+        name=model.name, label=model.label or model.name, facts=model.facts, paper=paper, description=description
+    )
+
+
+@pytest.mark.parametrize(
+    ("suite", "reference", "filled", "of"),
+    [
+        ("transfer_cifar10", "benz2021/4", 56, 56),
+        ("transfer_cifar10", "benz2021/12", 56, 56),
+        ("transfer_imagenet", "benz2021/3", 112, 112),
+        ("transfer_robust_imagenet", "benz2021/11", 112, 112),
+        ("whitebox_cifar10", "benz2021/1", 10, 30),
+    ],
+)
+def test_a_shipped_suite_fills_its_table_of_the_paper(suite: str, reference: str, filled: int, of: int) -> None:
+    path = next(path for path in SUITES if path.stem == suite)
+    (table,) = (table for table in read_suite(path).suite.tables if table.reference == reference)
+    bound = bind(resolve_reprint(table), as_planned(path))
+    assert (sum(map(bool, bound.values())), len(bound)) == (filled, of)
+    for value, cells in bound.items():
+        assert len(cells) == (6 if value.target == "avg" else 1 if cells else 0)
+
+
+@pytest.mark.parametrize(
+    ("suite", "pairs"),
+    [
+        ("transfer_cifar10", {"B11": 10, "B12": 12, "B13": 4, "B14": 10, "B15": 12, "B16": 4}),
+        ("whitebox_cifar10", {"B01": 1, "B02": 4}),
+    ],
+)
+def test_a_shipped_suite_has_the_pairs_of_the_papers_claims(suite: str, pairs: dict[str, int]) -> None:
+    path = next(path for path in SUITES if path.stem == suite)
+    cells = as_planned(path)
+    assert {claim.name: len(pair_up(claim, cells).pairs) for claim in read_suite(path).suite.claims} == pairs
