@@ -20,7 +20,9 @@ def power_of_range(x: Tensor, power: float) -> Tensor:
     """
     # In channels-last memory this is a view, in which maxima are several times faster than over three axes.
     pixels = x.movedim(1, -1).flatten(0, 2)
-    extent = (pixels.max(0).values - pixels.min(0).values).to(torch.promote_types(x.dtype, torch.float32))
+    where = torch.stack([pixels.detach().max(0).indices, pixels.detach().min(0).indices])
+    largest, smallest = pixels.gather(0, where)  # one gather, so that the gradient is scattered once
+    extent = (largest - smallest).to(torch.promote_types(x.dtype, torch.float32))
     varies = extent > 0
     return torch.where(varies, torch.where(varies, extent, 1.0).pow(power), 0.0).view(1, -1, 1, 1)
 
