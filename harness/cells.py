@@ -66,6 +66,17 @@ class AttackEntry(Closed):
     """What printed tables call it: attack; and a note."""
 
 
+class ThreatEntry(Closed):
+    """A threat model of a suite."""
+
+    name: str
+    """How the suite refers to it."""
+    label: str
+    """How tables print it, such as "L∞ 8/255"."""
+    paper: dict[str, str] = {}
+    """What printed tables call it, as far as the suite says so: epsilon; and a note."""
+
+
 class DatasetEntry(Closed):
     """A data set of a suite."""
 
@@ -95,6 +106,8 @@ class Cells(Closed):
     """In the order of the file."""
     attacks: list[AttackEntry] = []
     """In the order of the file."""
+    threats: list[ThreatEntry] = []
+    """In the order of the file, one per budget."""
     cells: list[Cell]
     """In the order in which they run: clean cells first."""
     carried: list[Cell] = []

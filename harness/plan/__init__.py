@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.cells import Cells
 from harness.core.errors import Problems
 from harness.data import ChosenImages
-from harness.plan.attacks import Variant, plan_attacks, plan_threats
+from harness.plan.attacks import Variant, describe_threats, plan_attacks, plan_threats
 from harness.plan.batches import check_batches
 from harness.plan.claims import check_claim_facets, check_claims
 from harness.plan.datasets import describe_dataset, plan_datasets
@@ -101,6 +101,7 @@ def assemble(
             for (label, images), spec in zip(datasets.items(), suite.datasets, strict=True)
         ],
         attacks=[variant.entry for variant in variants],
+        threats=describe_threats(suite.threats),
         cells=[cell for job, cell in planned if not job.is_carried],
         carried=[cell for job, cell in planned if job.is_carried],
     )

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from harness.attacks.resolve import ResolvedAttack, find_factory, resolve, sweep
-from harness.cells import AttackEntry
+from harness.cells import AttackEntry, ThreatEntry
 from harness.core.errors import HarnessError, did_you_mean
 from harness.core.threat import ThreatModel
 from harness.plan.mistakes import Mistakes
-from harness.spec import AttackSpec, Reading
+from harness.spec import AttackSpec, Reading, ThreatSpec
 
 Threats = Mapping[str, list[ThreatModel]]
 """Threat models by the name under which attacks and sections refer to them; empty where one could not be read."""
@@ -65,6 +65,19 @@ def plan_threats(reading: Reading, mistakes: Mistakes) -> Threats:
             mistakes.add(reading.place("threats", position), f'two threat models are called "{name}"; give one a name')
         threats.setdefault(name, []).extend([] if unread else spec.models)
     return threats
+
+
+def describe_threats(specs: Iterable[ThreatSpec]) -> list[ThreatEntry]:
+    """What reports say about the suite's threat models, one per budget."""
+    return [
+        ThreatEntry(name=spec.name or spec.norm, label=threat.label, paper=_in_paper(spec))
+        for spec in specs
+        for threat in spec.models
+    ]
+
+
+def _in_paper(spec: ThreatSpec) -> dict[str, str]:
+    return {key: str(value) for key, value in spec.paper.model_dump(exclude_none=True).items()}
 
 
 def plan_attacks(reading: Reading, threats: Threats, mistakes: Mistakes) -> list[Variant]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from math import isclose
 
 from pydantic import BaseModel
 
 from harness.core.errors import HarnessError, did_you_mean
+from harness.core.numbers import parse_number
 from harness.papers import PAPERS, PrintedValue, paper_claim, printed_table, printed_values, same
 from harness.papers.values import AVERAGE
 from harness.plan.mistakes import Mistakes
@@ -32,6 +34,19 @@ def check_papers(reading: Reading, mistakes: Mistakes) -> None:
                 tables = " and ".join(dict.fromkeys(value.reference for value in values))
                 problem = f'{tables} has no {key} "{name}".\n     {did_you_mean(name, known[key])}'
                 mistakes.add(f"{reading.place(kind, position)}.paper", problem)
+    _check_budgets(reading, values, mistakes)
+
+
+def _check_budgets(reading: Reading, values: list[PrintedValue], mistakes: Mistakes) -> None:
+    """Note every budget that is said to be printed and is not, where tables print any."""
+    printed = {value.eps for value in values} - {""}
+    for position, spec in enumerate(reading.suite.threats):
+        epsilon = spec.paper.epsilon
+        if epsilon is None or not printed or any(isclose(epsilon, parse_number(eps)) for eps in printed):
+            continue
+        tables = " and ".join(dict.fromkeys(value.reference for value in values if value.eps))
+        problem = f"{tables} has no budget of {epsilon:g}.\n     printed are {', '.join(sorted(printed))}"
+        mistakes.add(f"{reading.place('threats', position)}.paper", problem)
 
 
 def words_of(values: Iterable[PrintedValue]) -> dict[str, set[str]]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from itertools import product
 
-from harness.cells import AttackEntry, Cell, Cells, DatasetEntry, ModelEntry
+from harness.cells import AttackEntry, Cell, Cells, DatasetEntry, ModelEntry, ThreatEntry
 from harness.core.errors import HarnessError
 from harness.core.numbers import parse_number
 from harness.papers import PrintedTable, PrintedValue, same
@@ -59,7 +59,16 @@ class Binding:
             row = [self.cells_of(one) for one in table if one.row == value.row and one.target != AVERAGE]
             return tuple(cell for cells in row for cell in cells) if all(row) else ()
         found = {cell.id: cell for key in self._keys(value) for cell in self._index.get(key, ())}
-        return tuple(cell for cell in found.values() if _in_budget(cell, value))
+        return tuple(cell for cell in found.values() if self._in_budget(cell, value))
+
+    def _in_budget(self, cell: Cell, value: PrintedValue) -> bool:
+        if cell.mode == "clean":
+            return True
+        if value.norm_p and cell.norm != value.norm_p:
+            return False
+        said = [entry.paper["epsilon"] for entry in self.cells.threats if _names_budget(entry, cell)]
+        ours = [float(epsilon) for epsilon in said] or [cell.epsilon]
+        return not value.eps or any(math.isclose(one, parse_number(value.eps), rel_tol=1e-6) for one in ours)
 
     def _keys(self, value: PrintedValue) -> Iterator[Key]:
         datasets = [entry.label for entry in self.cells.datasets if is_dataset(entry, value.dataset)]
@@ -142,9 +151,6 @@ def unfit(values: tuple[PrintedValue, ...], cells: Cells) -> str:
     )
 
 
-def _in_budget(cell: Cell, value: PrintedValue) -> bool:
-    if cell.mode == "clean":
-        return True
-    if value.norm_p and cell.norm != value.norm_p:
-        return False
-    return not value.eps or math.isclose(cell.epsilon, parse_number(value.eps), rel_tol=1e-6)
+def _names_budget(entry: ThreatEntry, cell: Cell) -> bool:
+    """Whether a suite says with this threat model what a paper calls the budget of a cell."""
+    return entry.label == cell.threat and "epsilon" in entry.paper

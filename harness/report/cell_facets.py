@@ -93,6 +93,8 @@ class CellFacets:
         return entry.facts if entry else {}
 
     def _other_words(self, facet: str, cell: Cell) -> set[str]:
+        if facet == "threat":
+            return {entry.name for entry in self.cells.threats if entry.label == cell.threat}
         if facet in OF_CELLS:
             return {cell.norm} if facet == "norm" else {cell.mode} if facet == "mode" else set()
         if facet == "relation":

@@ -14,6 +14,7 @@ from harness.report.binding import MEASURED, Binding, mode_of
 from harness.report.cell_facets import CellFacets
 from harness.report.facets import Mode
 from harness.report.pairs import Pair, Pairing
+from harness.report.selection import filters_of
 from harness.spec import ClaimSpec
 
 IN_WHITEBOX = {"dataset": "dataset", "arch": "model", "norm": "model.norm", "attack": "attack", "eps": "threat"}
@@ -45,7 +46,7 @@ def filled(claim: ClaimSpec) -> ClaimSpec:
             "mode": None if metric in ("clean_accuracy", "clean_error") else _mode(paper),
             "greater": {key: value for key, value in greater.items() if key not in common},
             "than": {key: value for key, value in than.items() if key not in common},
-            "where": common,
+            "where": {**common, **claim.where},
             "match": [*(facet for key, facet in _facets(paper).items() if key in kept), *_apart(paper)],
             "average": ["target"] if means else [],
         }
@@ -61,7 +62,7 @@ def printed_pairing(claim: ClaimSpec, cells: Cells) -> Pairing:
     assert claim.paper is not None, "other claims say themselves what they compare"
     paper, place = _comparable(claim.paper), f'claim "{claim.name}"'
     facets = CellFacets(cells, _mode(paper))
-    binding = Binding(cells, facets, place=place)
+    binding = Binding(cells, facets, filters_of(claim.where), place)
     shown, apart = _facets(paper), _apart(paper)
     pairs, alone, absent = [], [], 0
     for printed in paper.pairs:

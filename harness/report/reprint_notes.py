@@ -27,10 +27,12 @@ def _otherwise(table: Table, evidence: Evidence) -> Iterator[str]:
     cells, runs = evidence.cells, table.runs
     models = {name for run in runs for name in (run.cell.surrogate, run.cell.target)}
     attacks, datasets = {run.cell.attack for run in runs}, {run.cell.dataset for run in runs}
+    threats = {run.cell.threat for run in runs}
     notes: dict[str, dict[str, None]] = {}
     for label, paper in (
         *((model_label(entry), entry.paper) for entry in cells.models if entry.name in models),
         *((entry.label, entry.paper) for entry in cells.attacks if entry.label in attacks),
+        *((entry.label, entry.paper) for entry in cells.threats if entry.label in threats),
         *((entry.label, entry.paper) for entry in cells.datasets if entry.label in datasets),
     ):
         if "note" in paper:

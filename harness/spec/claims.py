@@ -49,7 +49,7 @@ class ClaimSpec(Strict):
         named = isinstance(data, dict) and isinstance(data.get("paper"), str)
         return {"name": data["paper"], **data} if named else data
 
-    @field_validator("greater", "than", "value", "mode", "where", "match", "average")
+    @field_validator("greater", "than", "value", "mode", "match", "average")
     @classmethod
     def _not_the_papers(cls, value: Any, info: ValidationInfo) -> Any:
         """A claim of a paper brings its value and sides; every other claim needs both sides."""

@@ -60,6 +60,15 @@ class AttackInPaper(Strict):
     """How it differs from the paper's; a footnote of comparisons."""
 
 
+class ThreatInPaper(Strict):
+    """`paper` of a threat model: what printed tables call it."""
+
+    epsilon: Number | None = None
+    """Its budget there; default the budget."""
+    note: str | None = None
+    """How it differs from the paper's; a footnote of comparisons."""
+
+
 class ModelInPaper(Strict):
     """`paper` of a model: what printed tables call it."""
 
@@ -120,6 +129,8 @@ class ThreatSpec(Strict):
     """Budget on the [0, 1] pixel scale."""
     goal: Goal = "untargeted"
     """untargeted; next: true class + 1; random: a wrong class drawn per image."""
+    paper: Annotated[ThreatInPaper, _named("epsilon")] = ThreatInPaper()
+    """What printed tables call it, such as { epsilon = 0.02 } where the paper measures in other units."""
 
     @property
     def models(self) -> list[ThreatModel]:

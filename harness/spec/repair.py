@@ -29,7 +29,7 @@ STAND_INS: dict[str, dict[str, Any]] = {
 
 HARMLESS = {
     "datasets": {"keep", "label", "indices", "paper"},
-    "threats": {"goal"},
+    "threats": {"goal", "paper"},
     "models": {"label", "facts", "paper"},
     "attacks": {"label", "preset", "facts", "paper"},
 }

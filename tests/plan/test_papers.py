@@ -94,6 +94,10 @@ WRONG = {
     "an attack that the table lacks": (
         "steps = 2", 'paper = "fgsm"\nsteps = 2', 'attacks[0].paper: benz2021/1 has no attack "fgsm"',
     ),
+    "a budget that the table lacks": (
+        "epsilon = 0.25", "epsilon = 0.25\npaper = { epsilon = 0.02 }",
+        "threats[0].paper: benz2021/1 has no budget of 0.02.\n     printed are 0.25, 1/255",
+    ),
     "a key that models do not have": (
         'note = "ResNet-8" }', 'nrom = "bn" }', "models[1].paper.nrom: unknown key.\n     did you mean: norm?",
     ),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from harness.cells import AttackEntry, Cell, Cells, DatasetEntry, ModelEntry
+from harness.cells import AttackEntry, Cell, Cells, DatasetEntry, ModelEntry, ThreatEntry
 from harness.metrics.summary import summarize
 from harness.spec import Suite, TableSpec
 from harness.store import OUTCOME_COLUMNS, ModelDescription, Question, Record, Store
@@ -25,6 +25,7 @@ class Lab:
         self.models: list[ModelEntry] = []
         self.datasets: list[DatasetEntry] = []
         self.attacks: list[AttackEntry] = []
+        self.threats: list[ThreatEntry] = []
         self.planned: list[Cell] = []
         self.clean: dict[tuple[str, str], list[bool]] = {}
 
@@ -54,6 +55,10 @@ class Lab:
     def called(self, label: str, **paper: str) -> None:
         """What printed tables call an attack."""
         self.attacks.append(AttackEntry(label=label, facts={}, paper=paper))
+
+    def budget(self, name: str, label: str, **paper: str) -> None:
+        """What the suite and printed tables call a threat model."""
+        self.threats.append(ThreatEntry(name=name, label=label, paper=paper))
 
     def judge_clean(
         self, model: str, correct: Sequence[bool], data: str = "Digits", run: bool = True,
@@ -123,7 +128,8 @@ class Lab:
 
     def cells(self) -> Cells:
         planned = sorted(self.planned, key=lambda cell: cell.mode != "clean")
-        return Cells(suite="lab", models=self.models, datasets=self.datasets, attacks=self.attacks, cells=planned)
+        entries = {"models": self.models, "datasets": self.datasets, "attacks": self.attacks, "threats": self.threats}
+        return Cells(suite="lab", **entries, cells=planned)  # type: ignore[arg-type]
 
     def suite(self, *tables: TableSpec, **more: Any) -> Suite:
         modes = {cell.mode for cell in self.planned}

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from harness.core.errors import HarnessError
 from harness.papers import printed_table
 from harness.report import Table, check, render
 from harness.report.lines import lines
-from harness.spec import TableSpec
+from harness.report.pairing import pair_up
+from harness.spec import ClaimSpec, TableSpec
 
 from .lab import Lab
 from .printed import IMAGES, L2, SOURCES, TARGETS, transfer_lab, wrong
@@ -119,6 +121,43 @@ def test_statistics_follow_the_views_and_groups_have_headings(tmp_path: Path) ->
     ]  # fmt: skip
     assert texts(made, 1) == ["95.0", "n/a", "40.0", "n/a", "n/a", "n/a"]
     assert texts(made, 2)[2] == "85.0"
+
+
+def two_budgets_lab(path: Path) -> Lab:
+    """P and B of awais2020, Table 1, under its budget and under another that stands for it."""
+    lab = Lab(path)
+    data = lab.data("Cifar", samples=IMAGES, dataset="cifar10")
+    lab.called("BIM", attack="bim")
+    lab.budget("pixel", "L∞ 0.02")
+    lab.budget("standardised", "L∞ 0.005", epsilon="0.02", note="0.02 of standardised images")
+    for name, view, errors in (("p", None, (12, 8)), ("b", {"bn": "batch"}, (5, 1))):
+        lab.model(name, label="ResNet20", view=view)
+        lab.judge_clean(name, wrong(1), data=data)
+        for epsilon, count in zip((0.02, 0.005), errors, strict=True):
+            lab.attack(name, name, wrong(count), "BIM", ("linf", epsilon, f"L∞ {epsilon}"), data=data)
+    return lab
+
+
+def test_a_threat_model_stands_for_the_budget_that_the_paper_prints_in_other_units(tmp_path: Path) -> None:
+    lab = two_budgets_lab(tmp_path)
+    keys = {"part": {"dataset": "cifar10"}}
+    assert "several values of threat: L∞ 0.02, L∞ 0.005" in problems(lab, "awais2020/1", **keys)
+    made = reprinted(lab, "awais2020/1", **keys, where={"threat": "standardised"})
+    assert [texts(made, row)[2] for row in (1, 2)] == ["60.0", "95.0"]
+    assert "Not as in the paper: L∞ 0.005: 0.02 of standardised images." in made.notes
+    made = reprinted(lab, "awais2020/1", **keys, where={"threat": "pixel"})
+    assert [texts(made, row)[2] for row in (1, 2)] == ["40.0", "75.0"]
+
+
+def test_a_filter_chooses_the_cells_of_a_papers_claim(tmp_path: Path) -> None:
+    lab = two_budgets_lab(tmp_path)
+    keys = {"name": "A01", "paper": "A01"}
+    with pytest.raises(HarnessError, match="a side would mix several values of threat: L∞ 0.02, L∞ 0.005"):
+        pair_up(ClaimSpec.model_validate(keys), lab.cells())
+    chosen = ClaimSpec.model_validate({**keys, "where": {"threat": "pixel"}})
+    (pair,) = pair_up(chosen, lab.cells()).pairs
+    assert [cell.epsilon for cell in (*pair.greater, *pair.than)] == [0.02, 0.02]
+    assert [cell.target for cell in (*pair.greater, *pair.than)] == ["b", "p"]
 
 
 def test_errors_are_what_accuracies_leave(tmp_path: Path) -> None:
