@@ -1,4 +1,4 @@
-r"""Tables in LaTeX, ready to be \input: needs the package booktabs, and multirow for tables of papers."""
+r"""Tables in LaTeX, ready to be \input; their first line names the packages that they need."""
 
 from __future__ import annotations
 
@@ -7,67 +7,87 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from harness.report.formats import FORMATS, Format
-from harness.report.lines import Line, Place, lines, row_headers
+from harness.report.latex_columns import CHARACTER, Column, column_of, escape, spanning
+from harness.report.lines import Line, lines, row_headers
 from harness.report.table import Table
-from harness.report.words import Written, interval_legend
+from harness.report.words import interval_legend
 
-_SPECIAL = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"$<$", ">": r"$>$", "|": r"$|$", "∞": r"$\infty$",
-    "ε": r"$\varepsilon$", "†": r"$^\dagger$", "±": r"$\pm$", "–": "--", "—": "---", "×": r"$\times$", "≤": r"$\leq$",
-    "≥": r"$\geq$", "→": r"$\to$", "·": r"$\cdot$", "ℓ": r"$\ell$", "…": r"\dots{}",
-}  # fmt: skip
-_NORM = re.compile(r"\bL(∞|2|1)(?!\w)")
+TEXT_WIDTH, LINES = 330, 32
+"""Points and lines; a table that is roughly wider or longer is scaled down to a page, if it does not fit."""
+
+FIT = r"max width=\linewidth, max totalheight=0.7\textheight"
+"""What fits on a page, with room for a caption and notes."""
+
+GAP = 12
+"""Points between columns."""
 
 
 def latex(table: Table) -> str:
     """A `table` environment with caption, label and notes; repeated row headers are printed once per group."""
-    lead = len(row_headers(table))
-    columns = "l" * lead + "r" * len(table.columns)
-    body = [f"    {line}" for line in (*_head(table), *_body(table))]
-    legend = interval_legend([table])
-    notes = " ".join(escape(note) for note in (*table.notes, legend) if note)
-    lines = [
-        r"% needs \usepackage{booktabs,multirow}" if table.reference else r"% needs \usepackage{booktabs}",
+    printed = list(lines(table))
+    columns = [column_of(printed, i) for i in range(len(table.columns))]
+    specification = "l" * len(row_headers(table)) + "".join(column.specification for column in columns)
+    body = [f"    {line}" for line in (*_head(table, columns), *_body(table, printed, columns))]
+    wide = _width(table, printed, columns) > TEXT_WIDTH
+    large = wide or len(printed) + sum(bool(row.heading) for row in table.rows) > LINES
+    packages = ["booktabs", *(["multirow"] if table.reference else []), "siunitx", *(["adjustbox"] if large else [])]
+    notes = " ".join(escape(note) for note in (*table.notes, interval_legend([table])) if note)
+    notes = re.sub(r"\bn = (?=\d)", "n~=~", notes)
+    made = [
+        rf"% needs \usepackage{{{','.join(packages)}}}, siunitx of version 3 or later",
         r"\begin{table}",
         r"  \centering",
+        r"  \sisetup{retain-explicit-plus, table-align-text-before=false, table-align-text-after=false}",
         rf"  \caption{{{escape(table.title)}}}",
         rf"  \label{{tab:{re.sub(r'[^A-Za-z0-9]+', '-', table.name)}}}",
-        rf"  \begin{{tabular}}{{{columns}}}",
+        r"  \smallskip",
+        *([r"  \setlength{\tabcolsep}{3pt}"] if wide else []),
+        *([rf"  \begin{{adjustbox}}{{{FIT}}}"] if large else []),
+        rf"  \begin{{tabular}}{{{specification}}}",
         *body,
         r"  \end{tabular}",
-        r"  \par\smallskip\footnotesize",
-        rf"  {notes}",
+        *([r"  \end{adjustbox}"] if large else []),
+        r"  \par\smallskip",
+        r"  \begin{minipage}{\linewidth}\footnotesize",
+        rf"    {notes}",
+        r"  \end{minipage}",
         r"\end{table}",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n".join(made) + "\n"
 
 
-def escape(text: str) -> str:
-    """Text that LaTeX prints as it is; L∞ and L2 become the norms' symbols."""
-    parts = _NORM.split(" ".join(text.split()))
-    symbols = {"∞": r"$\ell_\infty$", "2": r"$\ell_2$", "1": r"$\ell_1$"}
-    return "".join(
-        symbols[part] if i % 2 else "".join(_SPECIAL.get(character, character) for character in part)
-        for i, part in enumerate(parts)
-    )
+def _width(table: Table, printed: Sequence[Line], columns: Sequence[Column]) -> float:
+    """Of the whole table, in points, roughly."""
+    leading = zip(row_headers(table), *(line.header for line in printed), strict=True)
+    headers = [CHARACTER * max(map(len, texts)) for texts in leading]
+    numbers = [
+        max(column.width, CHARACTER * max(map(len, texts)))
+        for column, texts in zip(columns, table.columns, strict=True)
+    ]
+    return sum((*headers, *numbers)) + GAP * sum((len(headers), *(column.span for column in columns)))
 
 
-def _head(table: Table) -> Iterator[str]:
+def _head(table: Table, columns: Sequence[Column]) -> Iterator[str]:
     lead = len(row_headers(table))
     yield r"\toprule"
     for level in range(len(table.column_headers)):
         last = level == len(table.column_headers) - 1
         # A paper's further lines stand below its headers; our levels stand above.
         first = level == 0 if table.reference else last
-        single = [(column[level], i, 1) for i, column in enumerate(table.columns)]
+        single = [(texts[level], i, 1) for i, texts in enumerate(table.columns)]
         spans = single if last or table.reference else list(_spans(table.columns, level))
         left = [escape(header) for header in row_headers(table)] if first else [""] * lead
-        yield _line([*left, *(_spanning(text, width) for text, _, width in spans)])
-        rules = [rf"\cmidrule(lr){{{lead + i + 1}-{lead + i + width}}}" for _, i, width in spans if width > 1]
+        yield _line([*left, *(spanning(text, _span(columns[i : i + width])) for text, i, width in spans)])
+        starts = [(lead + _span(columns[:i]), _span(columns[i : i + width]), width) for _, i, width in spans]
+        rules = [rf"\cmidrule(lr){{{start + 1}-{start + span}}}" for start, span, width in starts if width > 1]
         if rules:
             yield " ".join(rules)
     yield r"\midrule"
+
+
+def _span(columns: Sequence[Column]) -> int:
+    """Columns of LaTeX."""
+    return sum(column.span for column in columns)
 
 
 def _spans(columns: Sequence[tuple[str, ...]], level: int) -> Iterator[tuple[str, int, int]]:
@@ -77,32 +97,35 @@ def _spans(columns: Sequence[tuple[str, ...]], level: int) -> Iterator[tuple[str
         yield members[0][1][level], members[0][0], len(members)
 
 
-def _spanning(text: str, width: int) -> str:
-    return rf"\multicolumn{{{width}}}{{c}}{{{escape(text)}}}" if width > 1 else escape(text)
-
-
-def _body(table: Table) -> Iterator[str]:
-    printed = list(lines(table))
+def _body(table: Table, printed: Sequence[Line], columns: Sequence[Column]) -> Iterator[str]:
     spans = header_spans(printed) if table.reference else None
+    group = _group(printed)
     for i, line in enumerate(printed):
         above = printed[i - 1] if i else None
-        yield from _between(table, above, line)
+        yield from _between(table, above, line, group, len(line.header) + _span(columns))
         left = _names(above, line) if spans is None else [_name(*span) for span in spans[i]]
-        yield _line([*left, *(_place(place, line.kind) for place in line.places)])
+        yield _line([*left, *(column.cells(place) for column, place in zip(columns, line.places, strict=True))])
     yield r"\bottomrule"
 
 
-def _between(table: Table, above: Line | None, line: Line) -> Iterator[str]:
+def _between(table: Table, above: Line | None, line: Line, group: int, width: int) -> Iterator[str]:
     """What stands above a line: rules and headings as the paper has them, or else a little room between groups."""
     if above and above.row is not line.row:
         if above.row.rule:
-            start, width = 1 + _shared(above, line), len(line.header) + len(line.places)
+            start = 1 + _shared(above, line)
             yield r"\midrule" if start == 1 else rf"\cmidrule{{{start}-{width}}}"
-        elif table.against or (not table.reference and len(line.header) > 1 and not _shared(above, line)):
+        elif table.against or (not table.reference and _shared(above, line) < group):
             yield r"\addlinespace"
     if line.row.heading and line.kind == "ours":
-        width = len(line.header) + len(line.places)
         yield rf"\multicolumn{{{width}}}{{c}}{{{escape(line.row.heading)}}} \\"
+
+
+def _group(printed: Sequence[Line]) -> int:
+    """How many leading headers the lines of a group share: those up to the first that varies, but never all."""
+    first = next(
+        (i for i, texts in enumerate(zip(*(line.header for line in printed), strict=True)) if len(set(texts)) > 1), 0
+    )
+    return min(first + 1, len(printed[0].header) - 1) if printed else 0
 
 
 def _names(above: Line | None, line: Line) -> list[str]:
@@ -144,18 +167,6 @@ def _length(starts: Sequence[Sequence[bool]], i: int, level: int) -> int:
 def _name(text: str, span: int) -> str:
     """A row header that spans several lines."""
     return rf"\multirow{{{span}}}{{*}}{{{escape(text)}}}" if span > 1 else escape(text) if span else ""
-
-
-def _place(place: Place, kind: str) -> str:
-    if kind == "diff":
-        return place.entry.join.join(escape(part.value).replace("-", "$-$") for part in place.parts)
-    return escape(place.entry.join).join(map(_number, place.parts))
-
-
-def _number(parts: Written) -> str:
-    interval = rf" {{\scriptsize$\pm${parts.half_width}}}" if parts.half_width else ""
-    spread = rf" {{\scriptsize($s$ {parts.spread})}}" if parts.spread else ""
-    return f"{escape(parts.value)}{parts.mark}{interval}{spread}"
 
 
 def _line(texts: Sequence[str]) -> str:

@@ -1,9 +1,5 @@
 import io
 import json
-import re
-import shutil
-import subprocess
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,7 +8,6 @@ from rich.console import Console
 from harness.report import FORMATS, Table, render
 from harness.report.csv_file import COLUMNS, csv
 from harness.report.json_file import json_text
-from harness.report.latex import escape, latex
 from harness.report.markdown import markdown, pipe_table
 from harness.report.table import Entry, Row
 from harness.report.terminal import terminal
@@ -31,13 +26,6 @@ def read_pipes(text: str) -> list[list[str]]:
     """Cells of a pipe table, heading first, without the rule."""
     lines = [line for line in text.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "---" not in line]
-
-
-def read_tabular(text: str) -> list[list[str]]:
-    """Cells of the body lines of a LaTeX table."""
-    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")]
-    lines = [line.strip().removesuffix(r"\\") for line in body.splitlines() if line.endswith(r"\\")]
-    return [[cell.strip() for cell in line.split("&")] for line in lines]
 
 
 def test_markdown_reads_back_as_the_table(whitebox: Lab) -> None:
@@ -69,66 +57,6 @@ def test_spread_and_incomplete_means_are_written_beside_the_number(lab: Lab) -> 
         lab.attack("m", "m", correct, seed=seed)
     entry = render(lab.suite(), lab.cells(), lab.store).tables[0].rows[0].entries[1]
     assert written(entry, 1).text == "50.0* ±24.5 (s 70.7)"
-
-
-def test_latex_reads_back_as_the_table(whitebox: Lab) -> None:
-    rows = read_tabular(latex(whitebox_table(whitebox)))
-    plain = [re.sub(r" \{\\scriptsize\$\\pm\$(.*)\}", r" ±\1", cell).strip() for cell in rows[1]]
-    assert plain == ["Batch", "Y", "100.0 ±24.5", "25.0 ±32.7", "50.0 ±35.0", "0.0 ±24.5", "--"]
-
-
-def test_latex_has_balanced_environments_and_as_many_cells_as_columns(whitebox: Lab) -> None:
-    text = latex(whitebox_table(whitebox))
-    assert re.findall(r"\\begin\{(\w+)\}", text) == re.findall(r"\\end\{(\w+)\}", text)[::-1]
-    assert text.count("{") == text.count("}")
-    columns = re.search(r"\\begin\{tabular\}\{(\w+)\}", text)
-    assert columns is not None
-    assert columns[1] == "llrrrrr"
-    for line in text.splitlines():
-        if line.endswith(r"\\"):
-            spans = [int(n) for n in re.findall(r"\\multicolumn\{(\d+)\}", line)]
-            assert line.count(" & ") + 1 + sum(spans) - len(spans) == 7, line
-
-
-def test_latex_spans_outer_headers_over_their_columns_with_a_rule_below(whitebox: Lab) -> None:
-    text = latex(whitebox_table(whitebox))
-    assert r"& Clean & \multicolumn{2}{c}{PGD} & \multicolumn{2}{c}{CW} \\" in text
-    assert r"\cmidrule(lr){4-5} \cmidrule(lr){6-7}" in text
-    assert r"Model & bn &  & $\ell_\infty$ 8/255 & $\ell_2$ 0.5 &" in text
-
-
-def test_latex_escapes_captions_and_labels(whitebox: Lab) -> None:
-    assert r"\caption{A \& B}" in latex(whitebox_table(whitebox))
-    assert r"\label{tab:tab}" in latex(whitebox_table(whitebox))
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("50% of_a #1 $ {x} & ~", r"50\% of\_a \#1 \$ \{x\} \& \textasciitilde{}"),
-        ("L∞ 8/255, L2 0.5", r"$\ell_\infty$ 8/255, $\ell_2$ 0.5"),
-        ("VGGL2 and L21", "VGGL2 and L21"),
-        ("M† ±1 –", r"M$^\dagger$ $\pm$1 --"),
-        ("a\\b^2", r"a\textbackslash{}b\textasciicircum{}2"),
-        ("two\nlines", "two lines"),
-    ],
-)
-def test_latex_prints_special_characters_as_they_are(text: str, expected: str) -> None:
-    assert escape(text) == expected
-
-
-def test_latex_prints_repeated_row_headers_once_per_group(transfer: Lab) -> None:
-    spec = TableSpec(rows=["attack", "surrogate"], columns=["target", "mean"], value="attack_success_rate")
-    rows = read_tabular(latex(render(transfer.suite(spec), transfer.cells(), transfer.store).tables[0]))
-    assert [row[:2] for row in rows] == [["MI", "A"], ["", "B"]]
-
-
-@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_compiles(whitebox: Lab, tmp_path: Path) -> None:
-    document = r"\documentclass{article}\usepackage{booktabs}\begin{document}%s\end{document}"
-    (tmp_path / "t.tex").write_text(document % ("\n" + latex(whitebox_table(whitebox))), encoding="utf-8")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
-    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode == 0
 
 
 def test_csv_reads_back_with_one_line_per_cell(whitebox: Lab) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -17,8 +14,6 @@ from harness.report import FORMATS, Report, Table, render, write
 from harness.report.csv_file import csv
 from harness.report.figure import png
 from harness.report.json_file import json_text
-from harness.report.latex import header_spans, latex
-from harness.report.lines import lines
 from harness.report.markdown import pipe_table
 from harness.report.terminal import terminal
 from harness.spec import TableSpec
@@ -52,79 +47,6 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> Report:
     if reference == "awais2020/1":
         return report(awais_lab(tmp_path), TableSpec(reference=reference))
     return report(whitebox_lab(tmp_path), TableSpec(reference=reference, where={"norm": "l2"}))
-
-
-def body(text: str) -> str:
-    return text[text.index(r"\begin{tabular}") : text.index(r"\end{tabular}")]
-
-
-def check_latex(text: str) -> None:
-    """Balanced braces and environments, equally many columns in every line, nothing special left unescaped."""
-    plain = re.sub(r"\\[\\&%_#${}]", "", text)
-    depth = 0
-    for character in plain:
-        depth += {"{": 1, "}": -1}.get(character, 0)
-        assert depth >= 0
-    assert depth == 0
-    opened: list[str] = []
-    for kind, name in re.findall(r"\\(begin|end)\{(\w+)\}", text):
-        if kind == "begin":
-            opened.append(name)
-        else:
-            assert opened.pop() == name
-    assert not opened
-    lead = re.search(r"\\begin\{tabular\}\{([lr]+)\}", text)
-    assert lead
-    for line in body(text).splitlines():
-        if line.endswith(r"\\"):
-            wide = sum(int(width) - 1 for width in re.findall(r"\\multicolumn\{(\d+)\}", line))
-            assert len(re.findall(r"(?<!\\)&", line)) + 1 + wide == len(lead[1]), line
-    assert plain.count("$") % 2 == 0
-    assert not re.findall(r"(?<!\\)[_#]", re.sub(r"\$[^$]*\$|\\label\{[^}]*\}", "", text))
-
-
-def test_latex_is_sound(made: Report) -> None:
-    for table in (*made.tables, *made.comparisons):
-        check_latex(latex(table))
-
-
-def test_latex_asks_for_the_packages_that_it_uses(made: Report) -> None:
-    first = latex(made.comparisons[0]).splitlines()[0]
-    assert first == r"% needs \usepackage{booktabs,multirow}"
-    assert r"\multirow" in latex(made.comparisons[0])
-
-
-@pytest.mark.skipif(not (shutil.which("pdflatex") or shutil.which("tectonic")), reason="no LaTeX on this machine")
-def test_latex_compiles(made: Report, tmp_path: Path) -> None:
-    tables = "\n".join(latex(table) for table in (*made.tables, *made.comparisons))
-    source = rf"\documentclass{{article}}\usepackage{{booktabs,multirow}}\begin{{document}}{tables}\end{{document}}"
-    (tmp_path / "page.tex").write_text(source)
-    command = ["pdflatex", "-halt-on-error"] if shutil.which("pdflatex") else ["tectonic"]
-    subprocess.run([*command, "page.tex"], cwd=tmp_path, check=True, capture_output=True)
-
-
-def test_a_header_spans_the_lines_that_repeat_it(table4: Lab) -> None:
-    made = report(table4, TableSpec(reference="benz2021/4"))
-    spans = header_spans(list(lines(made.tables[0])))
-    assert [line[0] for line in spans[:5]] == [("I", 4), ("I", 0), ("I", 0), ("I", 0), ("MI", 4)]
-    assert [line[1] for line in spans[:4]] == [("VGG16", 1), ("VGG 16", 1), ("ResNet18", 2), ("ResNet18", 0)]
-    beside = header_spans(list(lines(made.comparisons[0])))
-    assert [line[1][1] for line in beside[:12]] == [3, 0, 0, 3, 0, 0, 6, 0, 0, 0, 0, 0]
-    assert [line[-1] for line in beside[:3]] == [("ours", 1), ("paper", 1), ("diff", 1)]
-
-
-def test_latex_has_the_papers_rules_up_to_the_headers_that_go_on(table4: Lab) -> None:
-    text = body(latex(report(table4, TableSpec(reference="benz2021/4")).tables[0]))
-    rules = re.findall(r"\\(?:cmidrule\{2-10\}|midrule)", text)
-    assert rules == [r"\midrule", r"\cmidrule{2-10}", r"\midrule", r"\cmidrule{2-10}"]
-
-
-def test_latex_has_two_lines_of_header_and_headings_across_the_table(tmp_path: Path, table1: Lab) -> None:
-    text = latex(report(table1, TableSpec(reference="benz2021/1")).tables[0])
-    assert "Dataset & Network & Acc & PGD l2 & PGD l-inf & CW l2 & CW l-inf" in text
-    assert " &  &  & 0.25 & 1/255 & 0.25 & 1/255" in text
-    groups = latex(report(awais_lab(tmp_path / "b"), TableSpec(reference="awais2020/1")).tables[0])
-    assert r"\multicolumn{7}{c}{MNIST (eps = 0.2, c = 10)} \\" in groups
 
 
 def test_markdown_reads_back_line_by_line(table4: Lab) -> None:

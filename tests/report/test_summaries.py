@@ -21,7 +21,8 @@ from harness.report.words import written
 from harness.spec import TableSpec
 
 from .lab import Lab
-from .test_formats import printed, read_pipes, read_tabular
+from .test_formats import printed, read_pipes
+from .test_latex import rows_of
 
 T, F = True, False
 
@@ -172,7 +173,7 @@ def test_comparisons_bring_no_sentences_about_means(implementations: Lab) -> Non
 def test_every_text_format_prints_the_comparisons(implementations: Lab) -> None:
     made = table(implementations, "spread", "agreement")
     assert read_pipes(markdown(made))[1][-2:] == ["25.0", "25.0 ±32.7"]
-    assert read_tabular(latex(made))[0][-2:] == ["25.0", r"25.0 {\scriptsize$\pm$32.7}"]
+    assert next(rows_of(latex(made)))[-2:] == ["25.0", r"25.0{\,\scriptsize $\pm$32.7}"]
     assert re.search(r"PGD .* 25\.0 +25\.0 ±32\.7 *$", printed(made, 120), re.MULTILINE)
 
 
