@@ -92,7 +92,9 @@ class DatasetEntry(Closed):
     keep: Literal["all", "surrogate-correct", "all-correct"]
     """Which images tables count."""
     paper: dict[str, str] = {}
-    """What printed tables call it: dataset; and a note."""
+    """What printed tables call it: dataset, of a feature set arch, norm and training of its network; and a note."""
+    origin: str = ""
+    """Of a feature set: sha256 over what its images were made from. Sets of one origin are paired image by image."""
 
 
 class Cells(Closed):
@@ -112,6 +114,11 @@ class Cells(Closed):
     """In the order in which they run: clean cells first."""
     carried: list[Cell] = []
     """Clean predictions on images in the geometry of another model, `surrogate`: what transfer cells compare with."""
+
+    @property
+    def whose(self) -> str:
+        """How sentences refer to where the cells come from."""
+        return "this suite"
 
     def model(self, name: str) -> ModelEntry:
         """The model under a suite name."""

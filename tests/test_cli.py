@@ -71,7 +71,7 @@ HEAVY = (
 )
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["report", "--help"], ["--version"]])
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     source = (
         "import sys, atexit\n"
@@ -191,6 +191,7 @@ def test_mistakes_are_printed_in_words_with_exit_code_2_and_nothing_is_done(
             "\n  1. whitebocks: unknown key.\n     did you mean: whitebox?\n"
             "\n  2. attacks[0].steps: input should be greater than or equal to 1 (given: 0)\n"
             "\n  3. suite: nothing says what runs on what; add [whitebox] or [transfer]\n"
+            "     or leave attacks and threat models out, to evaluate clean images only\n"
         )
     assert [file.name for file in workplace.iterdir()] == ["sound.toml"]
 
@@ -340,6 +341,40 @@ def test_a_report_writes_the_formats_that_it_is_asked_for(
     call("run", suite_file(), "--out", "first")
     call("report", suite_file(), "--out", "again", "--format", "tex, csv")
     assert {file.suffix for file in (workplace / "again").iterdir()} == {".md", ".tex", ".csv"}
+
+
+def test_several_suites_fill_the_papers_table_together(suite_file: SuiteFile, call: Harness, workplace: Path) -> None:
+    table = '[[tables]]\nreference = "benz2021/1"\npart = { dataset = "%s" }\n[[claims]]\npaper = "B01"\n'
+    for name, data in (("one", "cifar10"), ("two", "svhn")):
+        path = suite_file(
+            ('samples = 20', f'samples = 20\npaper = "{data}"'),
+            ('id = "zoo:digits-vgg6-none"', 'id = "zoo:digits-vgg6-none"\npaper = "vgg11"'),
+            ('id = "zoo:digits-vgg6-bn"', 'id = "zoo:digits-vgg6-bn"\npaper = "vgg11"'),
+            name=name, more=table % data,
+        )  # fmt: skip
+        if name == "one":
+            call("run", path)
+    incomplete = call("report", "one.toml", "two.toml", "--compare")
+    assert incomplete.code == 1
+    assert "never run with the store .harness: two" in incomplete.errors
+    assert "Never run with this store, n/a here: two." in incomplete.output
+    call("run", "two.toml")
+    joint = call("report", "one.toml", "two.toml", "--json")
+    content = json.loads(joint.output)
+    assert (joint.code, content["suites"]) == (0, ["one", "two"])
+    assert [row["header"][0] for row in content["tables"][0]["rows"]] == ["SVHN"] * 4 + ["CIFAR10"] * 6
+    assert len(content["claims"][0]["pairs"]) == 2
+    written = {file.name for file in (workplace / "reports" / "benz2021-1").iterdir()}
+    assert {"report.md", "benz2021-1.tex", "benz2021-1-compared.csv", "claims.json"} <= written
+
+
+def test_suites_that_cannot_be_joined_are_refused_in_words(suite_file: SuiteFile, call: Harness) -> None:
+    path = suite_file()
+    twice = call("report", path, path)
+    assert (twice.code, twice.errors) == (2, "harness: suite sound is named twice.\n     name each suite once\n")
+    none = call("report", path, suite_file(name="other"))
+    assert none.code == 2
+    assert "suite sound has no table of a paper" in none.errors
 
 
 # --- list -------------------------------------------------------------------------------------------------------

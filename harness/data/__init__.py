@@ -41,6 +41,8 @@ class Source:
     """Indices (M,) to pixels (M, C, H, W), uint8 or float32 in [0, 1]."""
     at: Callable[[Geometry], Source] | None = None
     """The same images in another geometry, where each model is given them as it asks; None where all see the same."""
+    origin: str = ""
+    """sha256 over what the images were made from, one by one, where they were: sets of one origin share their order."""
 
     def __post_init__(self) -> None:
         """Check the labels, so that no loader has to."""

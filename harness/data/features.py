@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -38,12 +39,20 @@ def features(name: str) -> Source:
             images: Array = opened.get_slice("images")[low:high][indices - low].astype(np.float32)
         return images
 
-    return Source(path.stem, contents.labels, contents.classes, read)
+    return Source(path.stem, contents.labels, contents.classes, read, origin=contents.origin(path))
 
 
 class _Contents(NamedTuple):
     labels: npt.NDArray[np.int64]
     classes: tuple[str, ...]
+    starts: npt.NDArray[np.int64]
+
+    def origin(self, path: Path) -> str:
+        """Whatever networks saw in them: sha256 over the source, and the start and label of every image."""
+        digest = hashlib.sha256(str(read_feature_card(path).result.get("source_fingerprint")).encode())
+        for array in (self.starts, self.labels):
+            digest.update(np.ascontiguousarray(array, dtype=np.int64).tobytes())
+        return digest.hexdigest()
 
 
 def _verified(path: Path) -> Path:
@@ -69,6 +78,6 @@ def _contents(file: Path) -> _Contents:
     try:
         with safe_open(file, framework="numpy") as opened:
             classes = json.loads(opened.metadata()["harness"])["classes"]
-            return _Contents(opened.get_tensor("labels"), tuple(classes))
+            return _Contents(opened.get_tensor("labels"), tuple(classes), opened.get_tensor("starts"))
     except (SafetensorError, OSError) as error:
         raise HarnessError(f"{file} cannot be read: {in_one_line(error)}") from None

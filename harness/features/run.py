@@ -8,6 +8,8 @@ import os
 import platform
 import shutil
 import time
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +77,22 @@ def extract(
     write_result(path, result, "extract")
     shutil.rmtree(shards.folder)
     return result
+
+
+def chosen_sets(names: Sequence[str]) -> list[str]:
+    """The feature sets that names, cards' files and patterns such as "cifar10-*" mean, each once.
+
+    Raises:
+        HarnessError: for a name that is none, or a pattern that fits none.
+    """
+    known, chosen = feature_cards(), dict[str, None]()
+    for name in names:
+        if found := [one for one in known if "*" in name and fnmatchcase(one, name)]:
+            chosen |= dict.fromkeys(found)
+        else:
+            find_card(name, known, "feature set")
+            chosen[name] = None
+    return list(chosen)
 
 
 def is_finished(path: Path, card: FeatureCard) -> bool:

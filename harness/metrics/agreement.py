@@ -13,10 +13,10 @@ from harness.metrics.estimate import Estimate, wilson
 def verdicts(outcomes: pd.DataFrame, metric: str) -> pd.Series[bool]:
     """What a metric asks of every sample, by the position of the image in the data set.
 
-    Clean accuracy asks whether the sample is right when clean, the attack success rate whether the attack succeeded,
-    and every other metric whether the sample is still right under attack.
+    Clean accuracy and error ask whether the sample is right when clean, the attack success rate whether the attack
+    succeeded, and every other metric whether the sample is still right under attack.
     """
-    if metric == "clean_accuracy":
+    if metric in ("clean_accuracy", "clean_error"):
         verdict = correct_when_clean(outcomes)
     elif metric == "attack_success_rate":
         verdict = outcomes["success"].to_numpy()

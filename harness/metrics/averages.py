@@ -16,13 +16,17 @@ COLUMNS = {"mean_l2": "l2", "mean_linf": "linf", "mean_passes": "passes"}
 """Metrics that are means of a column of the outcomes; all others are rates."""
 
 
+ERRORS = ("robust_error", "clean_error")
+"""Rates that count what their verdicts deny."""
+
+
 def scores(outcomes: pd.DataFrame, metric: str) -> pd.Series[float]:
     """What a metric is the mean of, by the position of the image in the data set: 0 or 1 for rates."""
     if metric in COLUMNS:
         index = pd.Index(outcomes["index"].to_numpy())
         return pd.Series(outcomes[COLUMNS[metric]].to_numpy(dtype=np.float64), index=index)
     verdict = verdicts(outcomes, metric)
-    return (~verdict if metric == "robust_error" else verdict).astype(np.float64)
+    return (~verdict if metric in ERRORS else verdict).astype(np.float64)
 
 
 def average(scored: Sequence[pd.Series[float]], *, rates: bool) -> Estimate:

@@ -15,6 +15,12 @@ def clean_accuracy(outcomes: pd.DataFrame) -> Estimate:
     return wilson(int(correct_when_clean(outcomes).sum()), len(outcomes))
 
 
+@METRICS.register("clean_error")
+def clean_error(outcomes: pd.DataFrame) -> Estimate:
+    """Share of the samples classified wrongly without attack: 1 - clean accuracy."""
+    return wilson(int((~correct_when_clean(outcomes)).sum()), len(outcomes))
+
+
 @METRICS.register("robust_accuracy")
 def robust_accuracy(outcomes: pd.DataFrame) -> Estimate:
     """Share of the samples still classified correctly under attack; clean errors count as failures.

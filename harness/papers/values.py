@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 
@@ -17,6 +17,17 @@ KEYS = (
 
 AVERAGE = "avg"
 """What stands as the target of a mean over all targets of its row."""
+
+
+CLEAN = "clean"
+"""What stands as the attack of an accuracy or error of clean images."""
+
+FEATURES = "feature_transfer"
+"""What stands as the attack of an accuracy on a feature set: `norm` and `training` are of the network that its features
+are of, and `target` is the network that is judged, such as "vgg16_bn", of the same training."""
+
+GAIN = "accuracy_gain_percent"
+"""Metric of a gain in robust accuracy from batch statistics, relative to that with running statistics."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +74,21 @@ class PrintedValue:
     def reference(self) -> str:
         """The printed table, such as "benz2021/4"."""
         return f"{self.paper}/{self.table}"
+
+    @property
+    def judged(self) -> PrintedValue:
+        """The same with the keys of the network that is judged: on a feature set, not the one it was extracted from."""
+        if self.attack != FEATURES:
+            return self
+        arch, _, norm = self.target.rpartition("_")
+        return replace(self, arch=arch, norm=norm)
+
+    @property
+    def operands(self) -> tuple[PrintedValue, ...]:
+        """The numbers of which it is made: robust accuracies with batch and with running statistics; else itself."""
+        if self.metric != GAIN:
+            return (self,)
+        return tuple(replace(self, stats=stats, metric="robust_accuracy") for stats in ("batch", "population"))
 
     def has(self, key: str, wanted: str) -> bool:
         """Whether a key has a value, spelt in any way."""

@@ -16,6 +16,12 @@ Threats = Mapping[str, list[ThreatModel]]
 """Threat models by the name under which attacks and sections refer to them; empty where one could not be read."""
 
 
+MISSING = (
+    "there is no threat model to attack under.\n"
+    '     add [threat] with norm and epsilon, such as norm = "linf" and epsilon = "8/255"'
+)
+
+
 class Variant(NamedTuple):
     """One attack with one set of arguments."""
 
@@ -59,6 +65,8 @@ def label_of(spec: AttackSpec) -> str:
 def plan_threats(reading: Reading, mistakes: Mistakes) -> Threats:
     """The suite's threat models by name."""
     threats: dict[str, list[ThreatModel]] = {}
+    if not reading.suite.threats and (reading.suite.whitebox or reading.suite.transfer):
+        mistakes.add("threats", MISSING)
     for position, spec in enumerate(reading.suite.threats):
         name, unread = spec.name or spec.norm, ("threats", position) in reading.unread
         if name in threats and not unread:

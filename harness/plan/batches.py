@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from harness.attacks.whole_batches import keeps_batches_whole
 from harness.plan.mistakes import Mistakes
 from harness.plan.models import PlannedModel
-from harness.plan.sections import Section
+from harness.plan.sections import Section, taking_part
 from harness.spec import Reading
 
 
@@ -16,8 +16,7 @@ def check_batches(
 ) -> None:
     """Note batches that are not fixed, and attacks that do not keep them whole."""
     dependent = [name for name, model in models.items() if model.entry.description.batch_dependent]
-    taking_part = {name for section in sections for name in (*section.surrogates, *section.targets)}
-    if reading.suite.batch_size == "auto" and (named := [name for name in dependent if name in taking_part]):
+    if reading.suite.batch_size == "auto" and (named := [n for n in taking_part(sections, models) if n in dependent]):
         mistakes.add(
             "batch_size",
             f'predictions of {", ".join(named)} depend on the batch: write a number, not "auto" '

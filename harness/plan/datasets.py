@@ -71,5 +71,6 @@ def describe_dataset(label: str, images: ChosenImages, spec: DatasetSpec) -> Dat
     }
     paper = {"dataset": spec.id, **spec.paper.model_dump(exclude_none=True)}
     return DatasetEntry(
-        label=label, samples=len(images), selection=selection, fingerprints=fingerprints, keep=spec.keep, paper=paper
-    )
+        label=label, samples=len(images), selection=selection, fingerprints=fingerprints, keep=spec.keep, paper=paper,
+        origin=images.source.origin,
+    )  # fmt: skip

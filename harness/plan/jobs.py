@@ -14,7 +14,7 @@ from harness.job import CraftJob
 from harness.models.carried import POLICY
 from harness.plan.attacks import Crafting
 from harness.plan.models import PlannedModel
-from harness.plan.sections import Section
+from harness.plan.sections import Section, taking_part
 from harness.spec import Suite
 from harness.store import CARRIED, Question
 
@@ -77,10 +77,8 @@ class JobMaker:
 
     def jobs(self, sections: Sequence[Section]) -> Iterator[Job]:
         """Clean predictions of every model that takes part, then one job per crafting."""
-        taking_part = {name for section in sections for name in (*section.surrogates, *section.targets)}
-        for name in self.models:
-            if name in taking_part:
-                yield self.clean(name, name)
+        for name in taking_part(sections, self.models):
+            yield self.clean(name, name)
         yield from self._carried_jobs(sections)
         for section in sections:
             for seed in self.suite.seeds:

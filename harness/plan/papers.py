@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from harness.core.errors import HarnessError, did_you_mean
 from harness.core.numbers import parse_number
 from harness.papers import PAPERS, PrintedValue, paper_claim, printed_table, printed_values, same
-from harness.papers.values import AVERAGE
+from harness.papers.values import AVERAGE, FEATURES
 from harness.plan.mistakes import Mistakes
 from harness.spec import Reading, Suite
 
@@ -54,7 +54,10 @@ def words_of(values: Iterable[PrintedValue]) -> dict[str, set[str]]:
     values = list(values)
     keys = ("dataset", "arch", "norm", "stats", "training", "attack")
     words = {key: {str(getattr(value, key)) for value in values} - {""} for key in keys}
-    return {**words, "arch": words["arch"] | {value.target for value in values} - {"", AVERAGE}}
+    return {
+        **words,
+        "arch": words["arch"] | {value.target for value in values if value.attack != FEATURES} - {"", AVERAGE},
+    }
 
 
 def values_for(suite: Suite) -> Iterator[PrintedValue]:

@@ -78,7 +78,7 @@ class Selector(NamedTuple):
 
 
 def plan_sections(reading: Reading, variants: Sequence[Variant], threats: Threats, mistakes: Mistakes) -> list[Section]:
-    """The suite's sections."""
+    """The suite's sections; none where it only evaluates."""
     suite, select = reading.suite, Selector(reading, mistakes)
     sections: list[Section] = []
     if suite.whitebox:
@@ -88,9 +88,19 @@ def plan_sections(reading: Reading, variants: Sequence[Variant], threats: Threat
         surrogates = select.models("transfer.surrogates", suite.transfer.surrogates)
         targets = select.models("transfer.targets", suite.transfer.targets)
         sections.append(Section("transfer", surrogates, targets, craftings("transfer", select, variants, threats)))
-    if not sections:
-        mistakes.add("suite", "nothing says what runs on what; add [whitebox] or [transfer]")
+    if not sections and (suite.attacks or suite.threats):
+        mistakes.add(
+            "suite",
+            "nothing says what runs on what; add [whitebox] or [transfer]\n"
+            "     or leave attacks and threat models out, to evaluate clean images only",
+        )
     return sections
+
+
+def taking_part(sections: Iterable[Section], models: Iterable[str]) -> list[str]:
+    """Of the models, those that a section attacks or judges; all of them where a suite only evaluates."""
+    named = {name for section in sections for name in (*section.surrogates, *section.targets)}
+    return [name for name in models if name in named] if named else list(models)
 
 
 def craftings(
@@ -106,7 +116,7 @@ def craftings(
     unread = any(kind == "threats" for kind, _ in reading.unread)
     found = [crafting for variant in chosen for crafting in under_threats(variant, offered, unread, mistakes)]
     understood = all(name in threats for variant in chosen for name in variant.spec.threats or [])
-    if chosen and understood and not found and not unread and len(mistakes.found) == before:
+    if chosen and threats and understood and not found and not unread and len(mistakes.found) == before:
         mistakes.add(f"{mode}.threats", "none of its attacks runs under any of its threat models")
     return found
 

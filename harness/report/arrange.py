@@ -10,7 +10,7 @@ from harness.cells import Cell, Cells
 from harness.core.errors import HarnessError
 from harness.report.cell_facets import CellFacets
 from harness.report.layout import CLEAN, Layout, check_headers
-from harness.report.selection import check_filters, mixture, passes
+from harness.report.selection import cells_in, check_filters, mixture, passes
 
 Key = tuple[str, ...]
 """One text per facet of an axis."""
@@ -42,16 +42,16 @@ def arrange(layout: Layout, cells: Cells) -> Arrangement:
         HarnessError: when a filter accepts nothing, no cell is left, or a place would mix different questions.
     """
     facets = CellFacets(cells, layout.mode)
-    attacked = _attacked(layout, facets)
+    shown = _shown(layout, facets)
     clean = [
         cell for cell in cells.cells if layout.clean and cell.mode == "clean" and passes(layout.where, facets, cell)
     ]
-    if not attacked and (not clean or any(cell.mode != "clean" for cell in cells.cells)):
+    if not shown:
         raise HarnessError(f"{layout.place}: no cell of the suite fits.\n     loosen a filter of `where`")
-    row_keys = {cell: _key(layout.rows, facets, cell) for cell in attacked}
-    column_keys = {cell: _key(layout.columns, facets, cell) for cell in attacked}
+    row_keys = {cell: _key(layout.rows, facets, cell) for cell in shown}
+    column_keys = {cell: _key(layout.columns, facets, cell) for cell in shown}
     places: dict[tuple[Key, Key], dict[str, Cell]] = {}
-    for cell in attacked:
+    for cell in shown:
         places.setdefault((row_keys[cell], column_keys[cell]), {})[cell.id] = cell
     rows, columns = set(row_keys.values()), set(column_keys.values())
     for row, column, cell in _clean_places(layout, facets, clean, rows, columns):
@@ -66,8 +66,8 @@ def header_texts(layout: Layout, key: Key) -> tuple[str, ...]:
     return tuple(clean if text == _CLEAN_TEXT else layout.header(text) for text in key)
 
 
-def _attacked(layout: Layout, facets: CellFacets) -> list[Cell]:
-    cells = [cell for cell in facets.cells.cells if cell.mode != "clean" and layout.mode in (None, cell.mode)]
+def _shown(layout: Layout, facets: CellFacets) -> list[Cell]:
+    cells = cells_in(facets.cells.cells, layout.mode)
     check_filters(cells, layout.where, facets, f"{layout.place}: where")
     return [cell for cell in cells if passes(layout.where, facets, cell)]
 
@@ -85,10 +85,7 @@ def _clean_places(
     others = rows if as_columns else columns
     for cell in clean:
         own = _clean_key(own_axis, facets, cell)
-        beside = [key for key in others if _fits(key, other_axis, facets, cell)]
-        if not rows and not columns:
-            beside = [_bare_key(other_axis, facets, cell)]
-        for other in beside:
+        for other in (key for key in others if _fits(key, other_axis, facets, cell)):
             yield (other, own, cell) if as_columns else (own, other, cell)
 
 

@@ -2,23 +2,25 @@
 
 A number's keys are compared with what the suite calls its data sets, attacks and models: the words of `paper`, or else
 the data set's id, the attack's registered name, the model's architecture and what is detected of its normalization.
+A feature set says with `paper` which network its features are of; only numbers on features are those of its cells.
 Capitals, hyphens, blanks and underscores do not matter. A key that a printed number lacks is not compared.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 
 from harness.cells import AttackEntry, Cell, Cells, DatasetEntry, ModelEntry, ThreatEntry
 from harness.core.errors import HarnessError
 from harness.core.numbers import parse_number
 from harness.papers import PrintedTable, PrintedValue, same
-from harness.papers.values import AVERAGE
+from harness.papers.values import AVERAGE, CLEAN, FEATURES
 from harness.report.cell_facets import CellFacets
+from harness.report.facets import Mode
 from harness.report.relation import architecture
-from harness.report.selection import Filters, check_filters, passes
+from harness.report.selection import Filters, cells_in, check_filters, passes
 
 MEASURED = {
     "accuracy": "clean_accuracy",
@@ -26,11 +28,9 @@ MEASURED = {
     "robust_accuracy": "robust_accuracy",
     "robust_error": "robust_error",
     "attack_success_rate": "attack_success_rate",
+    "accuracy_gain_percent": "accuracy_gain",
 }
-"""Metrics of printed numbers that a suite measures, by our names."""
-
-NO_ATTACKS = ("feature_transfer",)
-"""What stands as an attack in printed tables and is none of ours."""
+"""Metrics of printed numbers, by our names."""
 
 STANDARD = "standard"
 """How a model was trained unless the suite says otherwise."""
@@ -43,13 +43,12 @@ class Binding:
     """A suite's cells, by what printed numbers say."""
 
     def __init__(self, cells: Cells, facets: CellFacets, where: Filters | None = None, place: str = "") -> None:
-        """`where` are filters on attacked cells; raises HarnessError, beginning with the place, for an empty one."""
+        """`where` filters cells of the facets' mode; raises HarnessError, beginning with `place`, for an empty one."""
         self.cells = cells
-        attacked = [cell for cell in cells.cells if cell.mode == (facets.mode or "transfer")]
-        check_filters(attacked, where or {}, facets, f"{place}: where")
+        check_filters(cells_in(cells.cells, facets.mode), where or {}, facets, f"{place}: where")
         self._index: dict[Key, list[Cell]] = {}
-        for cell in (*attacked, *(cell for cell in cells.cells if cell.mode == "clean")):
-            if passes(where or {}, facets, cell):
+        for cell in cells.cells:
+            if cell.mode in ("clean", facets.mode) and passes(where or {}, facets, cell):
                 key = (cell.mode, cell.dataset, cell.attack, cell.surrogate, cell.target)
                 self._index.setdefault(key, []).append(cell)
 
@@ -71,9 +70,9 @@ class Binding:
         return not value.eps or any(math.isclose(one, parse_number(value.eps), rel_tol=1e-6) for one in ours)
 
     def _keys(self, value: PrintedValue) -> Iterator[Key]:
-        datasets = [entry.label for entry in self.cells.datasets if is_dataset(entry, value.dataset)]
-        models = [entry.name for entry in self.cells.models if is_model(entry, value)]
-        if value.attack == "clean":
+        datasets = [entry.label for entry in self.cells.datasets if is_dataset(entry, value)]
+        models = [entry.name for entry in self.cells.models if is_model(entry, value.judged)]
+        if value.attack in (CLEAN, FEATURES):
             return (("clean", data, "Clean", name, name) for data, name in product(datasets, models))
         attacks = [entry.label for entry in self.cells.attacks if is_attack(entry, value)]
         if not value.target:
@@ -82,9 +81,14 @@ class Binding:
         return (("transfer", *key) for key in product(datasets, attacks, models, targets))
 
 
-def is_dataset(entry: DatasetEntry, name: str) -> bool:
-    """Whether a data set is what a printed table calls so."""
-    return same(entry.paper.get("dataset", entry.label), name)
+def is_dataset(entry: DatasetEntry, value: PrintedValue) -> bool:
+    """Whether a data set is that of a printed number: images under its name, or the features of its network."""
+    if not same(entry.paper.get("dataset", entry.label), value.dataset):
+        return False
+    if value.attack != FEATURES:
+        return "norm" not in entry.paper
+    words = {"arch": value.arch, "norm": "", "training": STANDARD, **entry.paper}
+    return all(same(words[key], str(getattr(value, key))) for key in ("arch", "norm", "training"))
 
 
 def is_attack(entry: AttackEntry, value: PrintedValue) -> bool:
@@ -118,23 +122,26 @@ def require_results(printed: PrintedTable) -> None:
     """Raise HarnessError for a printed table that no suite can fill."""
     if printed.kind == "settings":
         raise HarnessError(f"{printed.citation} lists settings and has no results")
-    if not {value.metric for value in printed.values} <= MEASURED.keys():
-        raise HarnessError(f"{printed.citation} prints {printed.values[0].metric}, which suites do not measure")
-    if any(value.attack in NO_ATTACKS for value in printed.values):
-        raise HarnessError(f"{printed.citation} prints {printed.values[0].attack}, which is no attack of suites")
 
 
-def mode_of(values: tuple[PrintedValue, ...]) -> str:
+def mode_of(values: Iterable[PrintedValue]) -> Mode:
     """Which cells printed numbers are about."""
+    values = list(values)
+    if all(value.attack in (CLEAN, FEATURES) for value in values):
+        return "clean"
     return "transfer" if any(value.target for value in values) else "whitebox"
 
 
 def unfit(values: tuple[PrintedValue, ...], cells: Cells) -> str:
     """Why no cell fits any of some printed numbers, in words."""
+    if all(value.attack == FEATURES for value in values) and not any("norm" in e.paper for e in cells.datasets):
+        return (
+            "it is about features, and the suite has no feature set of a known network.\n"
+            '     say of which with paper = { dataset = "cifar10", norm = "bn", training = "standard" }'
+        )
+    values = tuple(value.judged for value in values)
     ours = {
-        "dataset": [
-            (e.paper.get("dataset", e.label), [is_dataset(e, v.dataset) for v in values]) for e in cells.datasets
-        ],
+        "dataset": [(e.paper.get("dataset", e.label), [is_dataset(e, v) for v in values]) for e in cells.datasets],
         "attack": [(e.paper.get("attack", e.label), [is_attack(e, v) for v in values]) for e in cells.attacks],
         **{
             key: [(words_of(e)[key], [v.has(key, words_of(e)[key]) for v in values]) for e in cells.models]
@@ -142,7 +149,7 @@ def unfit(values: tuple[PrintedValue, ...], cells: Cells) -> str:
         },
     }
     for key, words in ours.items():
-        printed = dict.fromkeys(str(getattr(v, key)) for v in values if getattr(v, key) not in ("", "clean"))
+        printed = dict.fromkeys(str(getattr(v, key)) for v in values if getattr(v, key) not in ("", CLEAN, FEATURES))
         if printed and not any(any(fits) for _, fits in words):
             here = ", ".join(dict.fromkeys(word for word, _ in words)) or "none"
             return f"its {key} is {' or '.join(printed)}, the suite's is {here}.\n     say which is which with `paper`"

@@ -72,8 +72,8 @@ def _pair_content(comparison: Comparison) -> dict[str, Any]:
         "verdict": comparison.verdict,
         "missing": comparison.missing,
         "detail": comparison.detail,
-        "records_greater": [cell.id for cell in pair.greater],
-        "records_than": [cell.id for cell in pair.than],
+        "records_greater": [cell.id for cell in pair.sides[0]],
+        "records_than": [cell.id for cell in pair.sides[1]],
     }
 
 

@@ -10,7 +10,7 @@ from harness.metrics.paired import PairedMeans
 from harness.report.claims import Claim, Comparison
 from harness.report.facets import header_of
 from harness.report.markdown import bullets, pipes, plain
-from harness.report.words import DENOMINATOR_WORDS, METRIC_WORDS, NO_NUMBER
+from harness.report.words import CLEAN, DENOMINATOR_WORDS, GAIN, METRIC_WORDS, NO_NUMBER
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -73,12 +73,12 @@ def p_words(p: float) -> str:
 
 def _paragraphs(claim: Claim) -> str:
     spec = claim.spec
-    of = "" if claim.spec.value == "clean_accuracy" else f" {DENOMINATOR_WORDS[claim.denominator]}"
+    of = "" if claim.spec.value in (*CLEAN, GAIN) else f" {DENOMINATOR_WORDS[claim.denominator]}"
     words = METRIC_WORDS[spec.value]
     common = [f"where {_filter_words(spec.where)}"] if spec.where else []
     means = [f"mean over {', '.join(spec.average)}"] if spec.average else []
     detail = "; ".join([f"{words[0].upper()}{words[1:]} in percent{of}", *common, *means])
-    datasets = len({comparison.pair.match["dataset"] for comparison in claim.comparisons}) > 1
+    datasets = len({comparison.pair.match.get("dataset") for comparison in claim.comparisons}) > 1
     matched = [facet for facet in claim.comparisons[0].pair.match if facet in spec.match or datasets]
     head = [*map(header_of, matched), "Verdict", _filter_words(spec.greater), _filter_words(spec.than)]
     rows = [[*(c.pair.match[facet] for facet in matched), c.verdict, *_numbers(c)] for c in claim.comparisons]
@@ -107,7 +107,11 @@ def _notes(claim: Claim) -> Iterator[str]:
         yield f"{name}: on one side only, and left out: {'; '.join(claim.alone)}."
     if claim.absent:
         total = len(comparisons) + len(claim.alone) + claim.absent
-        yield f"{name}: {claim.absent} of the paper's {total} pairs are no part of this suite."
+        yield f"{name}: {claim.absent} of the paper's {total} pairs are no part of {claim.whose}."
+    if any(len({cell.dataset for cell in c.pair.cells}) > 1 for c in comparisons):
+        yield f"{name}: its sides are on different feature sets, paired by the images that these were made from."
+    if any(comparison.pair.bases[0] for comparison in comparisons):
+        yield f"{name}: relative gains, compared by the normal test of the delta method over images, not by sign flips."
     if claim.needed_n == math.inf:
         yield f"{name}: no number of images would decide a pair without a difference (∞)."
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from harness.metrics.averages import scores
+from harness.metrics.gain import compare_gains
 from harness.metrics.paired import LEVEL, PairedMeans, compare_means, holm
 from harness.report.evidence import Evidence
 from harness.report.layout import default_denominator
@@ -19,6 +20,7 @@ from harness.report.pairing import pair_up
 from harness.report.pairs import Pair
 from harness.report.paper_claims import filled
 from harness.report.table import Missing
+from harness.report.words import GAIN
 from harness.spec import ClaimSpec
 
 Verdict = Literal["reproduced", "contradicted", "underpowered", "not run"]
@@ -68,6 +70,8 @@ class Claim:
     """What one side has and the other lacks."""
     absent: int = 0
     """Pairs of a paper's claim of which the suite has neither side."""
+    whose: str = "this suite"
+    """How sentences refer to where the cells come from."""
 
     @property
     def verdict(self) -> Verdict:
@@ -115,7 +119,7 @@ def judge(claim: ClaimSpec, evidence: Evidence) -> Claim:
     tested = [_compare(pair, claim.value, denominator, evidence) for pair in pairing.pairs]
     adjusted = holm([comparison.means.p_value if comparison.means else 1.0 for comparison in tested])
     tested = [replace(comparison, adjusted=p) for comparison, p in zip(tested, adjusted, strict=True)]
-    return Claim(claim, denominator, tuple(_with_needs(tested)), pairing.alone, pairing.absent)
+    return Claim(claim, denominator, tuple(_with_needs(tested)), pairing.alone, pairing.absent, evidence.cells.whose)
 
 
 def _with_needs(comparisons: list[Comparison]) -> Iterator[Comparison]:
@@ -129,6 +133,7 @@ def _with_needs(comparisons: list[Comparison]) -> Iterator[Comparison]:
 
 
 def _compare(pair: Pair, metric: str, denominator: str, evidence: Evidence) -> Comparison:
+    gain, metric = metric == GAIN, "robust_accuracy" if metric == GAIN else metric
     counted = [counted_outcomes(cell, metric, denominator, evidence.data(cell), evidence) for cell in pair.cells]
     for reason, words in (("failed", "failed"), ("not run", "missing")):
         lacking = [one for one in counted if isinstance(one, Measurement) and one.missing == reason]
@@ -139,8 +144,11 @@ def _compare(pair: Pair, metric: str, denominator: str, evidence: Evidence) -> C
     verdicts = _common([one for one in counted if isinstance(one, pd.DataFrame)], metric)
     if not len(verdicts):
         return Comparison(pair, None, missing="undefined", detail="no image counts in all its cells")
-    first, second = np.split(verdicts, [len(pair.greater)], axis=1)
-    return Comparison(pair, compare_means(first, second))
+    groups = np.split(verdicts, np.cumsum([len(group) for group in pair.groups])[:-1], axis=1)
+    means = compare_gains(*groups) if gain else compare_means(*groups)
+    if means is None:
+        return Comparison(pair, None, missing="undefined", detail="a gain over nothing: no image is right without it")
+    return Comparison(pair, means)
 
 
 def _common(counted: Sequence[pd.DataFrame], metric: str) -> Verdicts:

@@ -1,9 +1,10 @@
 """Facets: the words by which tables sort and filter cells, each with one meaning.
 
-`model` is the judged model of a white-box table; a transfer table says `surrogate` or `target` instead. `facts.KEY` is
-a free column of the suite file, of the surrogate in a transfer table and of the model in a white-box one. `norm` is the
-norm of the threat model; `model.norm`, `surrogate.norm` and `target.norm` are the detected normalization layers.
-`attack.facts.KEY` is a free column of the attacks. `relation` is that of the target to the surrogate.
+`model` is the judged model of a white-box table, or of one of clean images; a transfer table says `surrogate` or
+`target` instead. `facts.KEY` is a free column of the suite file, of the surrogate in a transfer table and of the model
+in the others. `norm` is the norm of the threat model; `model.norm`, `surrogate.norm` and `target.norm` are the detected
+normalization layers. `attack.facts.KEY` is a free column of the attacks. `relation` is that of the target to the
+surrogate.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import Literal, NamedTuple
 from harness.cells import Cells
 from harness.core.errors import HarnessError, did_you_mean
 from harness.report.relation import MEANS_OVER
-from harness.spec import Suite, TableSpec
+from harness.report.words import CLEAN
+from harness.spec import ClaimSpec, Suite, TableSpec
 
-Mode = Literal["whitebox", "transfer"]
+Mode = Literal["clean", "whitebox", "transfer"]
+"""Which cells a table or claim is about."""
 
 MEAN, SPREAD, AGREEMENT = "mean", "spread", "agreement"
 
@@ -51,11 +54,15 @@ OF_ATTACKS = frozenset({"attack", "threat", "epsilon", "norm", "seed", "mode", "
 """Facets that say nothing about a clean cell: a clean accuracy stands beside all their values."""
 
 
+OF_CLEAN = ("model", "model.norm", "dataset")
+"""Facets that say something about a clean cell."""
+
+
 def about_attacks(facet: str, mode: Mode | None) -> bool:
     """Whether a facet describes the attack, surrogate included, and not the judged model or the data."""
     if facet in OF_ATTACKS or facet.startswith(ATTACK_FACTS):
         return True
-    return mode != "whitebox" and facet.startswith(("surrogate", FACTS))
+    return mode in (None, "transfer") and facet.startswith(("surrogate", FACTS))
 
 
 def header_of(facet: str) -> str:
@@ -72,16 +79,26 @@ def free_facets(suite: Suite | Cells) -> list[str]:
 
 def known_facets(mode: Mode | None, free: Iterable[str]) -> list[str]:
     """Every facet that a table of a mode may use; `free` are those that the suite brings itself."""
+    if mode == "clean":
+        return [*OF_CLEAN, *(name for name in free if name.startswith(FACTS))]
     only_whitebox = () if mode == "whitebox" else ("model", "model.norm")
     return [*(name for name in HEADERS if name not in only_whitebox), *free]
 
 
-def mode_of(mode: Mode | None, value: str, facets: Collection[str], sections: Collection[str]) -> Mode | None:
-    """Which cells a table or claim is about; None for both, when the mode itself is among its facets.
+def mode_of(asked: TableSpec | ClaimSpec, facets: Collection[str], sections: Collection[str]) -> Mode | None:
+    """Which cells a table or claim is about; None for all attacked ones, when the mode itself is among its facets.
 
     Raises:
-        HarnessError: when the suite lacks the section.
+        HarnessError: when the suite lacks the section, or a key makes no sense for clean images.
     """
+    mode, value = asked.mode, asked.value
+    if value in CLEAN:
+        for key, given in (("mode", mode), ("denominator", asked.denominator not in (None, "all"))):
+            if given:
+                raise HarnessError(
+                    f"{key} means nothing for clean accuracy, which is of all images.\n     leave it out"
+                )
+        return "clean"
     if mode and sections and mode not in sections:
         raise HarnessError(f'mode = "{mode}", but the suite has no section [{mode}].\n     add the section')
     if mode or "mode" in facets:
@@ -128,8 +145,8 @@ def axes_of(table: TableSpec, mode: Mode | None, free: Iterable[str]) -> Axes:
         if (axes + summaries).count(name) > 1:
             raise HarnessError(f'facet "{name}" is named twice in rows and columns')
     check_average(table.average, axes, known)
-    if mode == "whitebox" and (relations := [name for name in summaries if name in MEANS_OVER]):
-        raise HarnessError(f'"{relations[0]}" needs a transfer table: here every entry is white-box')
+    if mode in ("clean", "whitebox") and (relations := [name for name in summaries if name in MEANS_OVER]):
+        raise HarnessError(f'"{relations[0]}" needs a transfer table: here no image comes from another model')
     if table.clean and not any(about_attacks(facet, mode) for facet in axes):
         raise HarnessError('clean = true needs a place for it.\n     add "attack" to rows or columns')
     if AGREEMENT in summaries and "dataset" in columns:
@@ -141,7 +158,7 @@ def axes_of(table: TableSpec, mode: Mode | None, free: Iterable[str]) -> Axes:
 
 def check_table(table: TableSpec, suite: Suite) -> None:
     """Raise HarnessError for what is wrong with a table, as far as the suite file alone can tell."""
-    mode = mode_of(table.mode, table.value, (*table.rows, *table.columns), sections_of(suite))
+    mode = mode_of(table, (*table.rows, *table.columns), sections_of(suite))
     axes_of(table, mode, free_facets(suite))
 
 
@@ -171,4 +188,6 @@ def require(facet: str, known: list[str], also: Iterable[str] = ()) -> None:
     if facet in ("model", "model.norm"):
         fixes = (facet.replace("model", "surrogate"), facet.replace("model", "target"))
         raise HarnessError(f'"{facet}" means nothing in a transfer table.\n     write {" or ".join(fixes)}')
+    if facet in HEADERS:
+        raise HarnessError(f'"{facet}" means nothing for clean accuracy.\n     write model, or leave it out')
     raise HarnessError(f'facet "{facet}" is not known.\n     {did_you_mean(facet, [*known, *also])}')

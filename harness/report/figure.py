@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.report.table import Entry, Row, Table
-from harness.report.words import MEANS, METRIC_WORDS, NO_NUMBER, written
+from harness.report.words import CLEAN, MEANS, METRIC_WORDS, NO_NUMBER, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,8 @@ def _draw(table: Table) -> Figure:
 
 def _without_comparisons(table: Table) -> Table:
     """Spread and agreement are not on the scale of the other columns."""
-    kept = [i for i in range(len(table.columns)) if not any(row.entries[i].comparison for row in table.rows)]
+    others = ("spread", "agreement")
+    kept = [i for i in range(len(table.columns)) if not any(row.entries[i].comparison in others for row in table.rows)]
     rows = tuple(replace(row, entries=tuple(row.entries[i] for i in kept)) for row in table.rows)
     return replace(table, columns=tuple(table.columns[i] for i in kept), rows=rows)
 
@@ -147,7 +148,8 @@ def _number(entry: Entry) -> float:
 
 
 def _is_clean(table: Table, column: int) -> bool:
-    return any(row.entries[column].metric == "clean_accuracy" for row in table.rows)
+    """Whether a column holds clean accuracies beside something else."""
+    return table.metric not in CLEAN and any(row.entries[column].metric in CLEAN for row in table.rows)
 
 
 def _row_label(row: Row) -> str:

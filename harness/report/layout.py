@@ -44,7 +44,7 @@ class Layout:
     denominator: Denominator
     """Which samples a rate counts."""
     mode: Mode | None
-    """Which cells; None for both."""
+    """Which cells; None for all attacked ones."""
     where: Filters
     """Further filters: facet to accepted values."""
     average: tuple[str, ...]
@@ -77,7 +77,7 @@ def resolve(table: TableSpec, cells: Cells, number: int = 1) -> Layout:
     name = name_of(table, number)
     try:
         sections = {cell.mode for cell in cells.cells} - {"clean"}
-        mode = mode_of(table.mode, table.value, (*table.rows, *table.columns), sections)
+        mode = mode_of(table, (*table.rows, *table.columns), sections)
         rows, columns, summaries = axes_of(table, mode, free_facets(cells))
     except HarnessError as error:
         raise HarnessError(f"{_place(name)}: {error}") from None
@@ -110,8 +110,11 @@ def default_denominator(value: str) -> Denominator:
 
 
 def default_tables(cells: Cells) -> list[TableSpec]:
-    """One table per section: white-box models by attacks, transfer surrogates by targets with their mean."""
-    return [*_default_whitebox(cells), *_default_transfer(cells)]
+    """One table per section: white-box models by attacks, transfer surrogates by targets with their mean.
+
+    A suite that only evaluates has one of clean accuracies, models by data sets.
+    """
+    return [*_default_whitebox(cells), *_default_transfer(cells)] or [_default_clean(cells)]
 
 
 def check_headers(layout: Layout, texts: Iterator[str]) -> None:
@@ -124,8 +127,7 @@ def check_headers(layout: Layout, texts: Iterator[str]) -> None:
 
 
 def _default_whitebox(cells: Cells) -> Iterator[TableSpec]:
-    modes = {cell.mode for cell in cells.cells}
-    if "whitebox" in modes or "transfer" not in modes:
+    if any(cell.mode == "whitebox" for cell in cells.cells):
         columns = ["attack", *_if_several(cells, "threat", "whitebox")]
         rows = [*_if_several(cells, "dataset"), "model", *_if_shared(cells, "model")]
         yield TableSpec(name="whitebox", rows=rows, columns=columns, value="robust_accuracy", mode="whitebox")
@@ -137,6 +139,11 @@ def _default_transfer(cells: Cells) -> Iterator[TableSpec]:
         rows = [*several, "attack", "surrogate", *_if_shared(cells, "surrogate")]
         columns = ["target", *_if_shared(cells, "target"), MEAN]
         yield TableSpec(name="transfer", rows=rows, columns=columns, value="attack_success_rate", mode="transfer")
+
+
+def _default_clean(cells: Cells) -> TableSpec:
+    rows = ["model", *_if_shared(cells, "model")]
+    return TableSpec(name="clean", rows=rows, columns=["dataset"], value="clean_accuracy")
 
 
 def _if_several(cells: Cells, facet: str, mode: str | None = None) -> list[str]:

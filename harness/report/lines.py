@@ -58,7 +58,7 @@ def _parts(entry: Entry, kind: Kind, decimals: int) -> tuple[Written, ...]:
         ours = [written(part, decimals) for part in entry.parts]
         return tuple(ours[:1] if all(part.missing == "not in the suite" for part in entry.parts) else ours)
     if kind == "paper":
-        return tuple(Written(part.printed.text if part.printed else "") for part in entry.parts)
+        return tuple(Written(part.printed.text if part.printed else part.blank) for part in entry.parts)
     differences = [part.difference for part in entry.parts]
     if all(difference is None for difference in differences):
         return (Written(""),)

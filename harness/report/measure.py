@@ -13,6 +13,7 @@ from harness.metrics.counting import Mask, correct_by_all, correct_when_clean
 from harness.metrics.estimate import Estimate, wilson
 from harness.report.evidence import Evidence
 from harness.report.table import Missing
+from harness.report.words import CLEAN
 from harness.store import Record
 
 
@@ -30,7 +31,7 @@ class Measurement(NamedTuple):
 def measure(cell: Cell, metric: str, denominator: str, data: DatasetEntry, evidence: Evidence) -> Measurement:
     """A metric of a cell over the images that count: those of the denominator among those that the data set keeps.
 
-    A clean accuracy is always over all images; over the correct ones it would be 100% by construction.
+    A clean accuracy is always over all images.
 
     Args:
         cell: what to measure.
@@ -73,7 +74,7 @@ def _without_record(cell: Cell, evidence: Evidence) -> Measurement:
 
 
 def _conditions(metric: str, denominator: str, data: DatasetEntry) -> list[str]:
-    if metric == "clean_accuracy":
+    if metric in CLEAN:
         return []
     keep = {"all-correct": "common-correct"}.get(data.keep, data.keep)
     return [condition for condition in dict.fromkeys((keep, denominator)) if condition != "all"]
@@ -89,6 +90,8 @@ def _from_aggregates(record: Record, metric: str, conditions: list[str]) -> Meas
         return None
     if metric in ("clean_accuracy", "robust_accuracy"):
         return Measurement(wilson(round(values[metric] * n), n))
+    if metric == "clean_error":
+        return Measurement(wilson(n - round(values["clean_accuracy"] * n), n))
     untargeted = record.question.goal == "untargeted"
     if metric == "robust_error" or (metric == "attack_success_rate" and untargeted):
         return Measurement(wilson(n - round(values["robust_accuracy"] * n), n))

@@ -15,7 +15,9 @@ from harness.report.flag_notes import sentences as flag_sentences
 from harness.report.relation import MEANS_OVER
 from harness.report.table import Run, Table
 from harness.report.words import (
+    CLEAN,
     DENOMINATOR_WORDS,
+    GAIN,
     INCOMPLETE_MARK,
     MEANS,
     METRIC_WORDS,
@@ -45,16 +47,18 @@ def notes_of(table: Table, evidence: Evidence) -> Table:
 
 
 def _counted(table: Table, runs: list[Run], evidence: Evidence) -> Iterator[str]:
-    counts = sorted({run.estimate.n for run in runs if run.estimate and run.metric != "clean_accuracy"})
+    shown = [run for run in runs if run.metric not in CLEAN or table.metric in CLEAN]
+    counts = sorted({run.estimate.n for run in shown if run.estimate})
     words = METRIC_WORDS[table.metric]
-    of = "" if table.metric in MEANS and table.denominator == "all" else f" {DENOMINATOR_WORDS[table.denominator]}"
+    bare = table.metric in (*MEANS, GAIN) and table.denominator == "all"
+    of = "" if bare else f" {DENOMINATOR_WORDS[table.denominator]}"
     unit = "" if table.metric in MEANS else " in percent"
     number = f"; n = {count_words(counts)} per entry" if counts else ""
     yield f"{words[0].upper()}{words[1:]}{unit}{of}{number}."
-    if table.reference:
-        return  # counts all images, whatever the suite keeps for its own tables
-    shown = {run.cell.dataset for run in runs}
-    kept = {entry.keep for entry in evidence.cells.datasets if entry.label in shown} & KEEP_WORDS.keys()
+    if table.reference or table.metric in CLEAN:
+        return  # count all images, whatever the suite keeps for its other tables
+    used = {run.cell.dataset for run in runs}
+    kept = {entry.keep for entry in evidence.cells.datasets if entry.label in used} & KEEP_WORDS.keys()
     clean = any(run.metric == "clean_accuracy" for run in runs)
     for keep in sorted(kept):
         yield KEEP_WORDS[keep] + ("; clean accuracy counts all images." if clean else ".")
@@ -151,7 +155,7 @@ def _members(runs: list[Run], evidence: Evidence) -> Iterator[str]:
     """Robust accuracy after each member of composed attacks: which of them did the work."""
     for run in runs:
         record = evidence.record(run.cell)
-        values = record.values if record and run.metric != "clean_accuracy" else {}
+        values = record.values if record and run.metric not in CLEAN else {}
         after = [
             f"{100 * value:.1f} after {key[len(AFTER) :]}" for key, value in values.items() if key.startswith(AFTER)
         ]

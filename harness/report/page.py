@@ -37,19 +37,26 @@ def opening(suite: Suite, evidence: Evidence, counted: int) -> str:
         lines += [f"Modelled on the printed table {suite.paper}.", ""]
     ids = {cell.id for cell in cells.cells}
     lines += [f"Suite `{suite.name}`: {len(ids)} cells planned, {counted} finished.", "", "## What was run", ""]
+    return "\n".join([*lines, *what_was_run(evidence)])
+
+
+def what_was_run(evidence: Evidence) -> list[str]:
+    """Lines about data, threat models and attacks with their resolved arguments."""
+    cells = evidence.cells
     data = [
         [entry.label, str(entry.samples), entry.selection, KEPT[entry.keep], _fingerprints(entry)]
         for entry in cells.datasets
     ]
-    lines += [pipes(["Data", "Images", "Chosen", "Counted in tables", "Fingerprint"], data, numbers_from=5), ""]
+    lines = [pipes(["Data", "Images", "Chosen", "Counted in tables", "Fingerprint"], data, numbers_from=5), ""]
     threats = dict.fromkeys(cell.threat for cell in cells.cells if cell.threat)
-    lines += [f"Threat models (budgets on the [0, 1] pixel scale): {'; '.join(threats) or 'none'}.", ""]
+    if threats:
+        lines += [f"Threat models (budgets on the [0, 1] pixel scale): {'; '.join(threats)}.", ""]
     if attacks := list(_attacks(evidence)):
         lines += [
             pipes(["Attack", "Registered as", "Version", "Threat model", "Arguments"], attacks, numbers_from=5),
             "",
         ]
-    return "\n".join(lines)
+    return lines
 
 
 def section(table: Table, figure: str | None) -> str:
@@ -61,12 +68,13 @@ def section(table: Table, figure: str | None) -> str:
 def closing(suite: Suite, tables: list[Table], evidence: Evidence, command: str) -> str:
     """The suite's notes, how to read the numbers, the models, and the command that makes the report again."""
     lines = [suite.notes.strip(), ""] if suite.notes else []
-    lines += ["## How to read the numbers", "", bullets(list(_legend(tables)))]
-    lines += ["## Models", "", _models(evidence), "", "## Make it again", "", f"    {command}", ""]
+    lines += ["## How to read the numbers", "", bullets(list(legend(tables)))]
+    lines += ["## Models", "", models_table(evidence), "", "## Make it again", "", f"    {command}", ""]
     return "\n".join(lines)
 
 
-def _legend(tables: list[Table]) -> Iterator[str]:
+def legend(tables: list[Table]) -> Iterator[str]:
+    """How to read the numbers of tables, in sentences."""
     counts = sorted({entry.estimate.n for table in tables for entry in table.entries if entry.estimate})
     if counts:
         yield f"{interval_legend(tables)} n = {count_words(counts)} is the number of images that count."
@@ -75,7 +83,8 @@ def _legend(tables: list[Table]) -> Iterator[str]:
     yield f"{NO_NUMBER} stands for a number that could not be measured; an empty place is not part of the suite."
 
 
-def _models(evidence: Evidence) -> str:
+def models_table(evidence: Evidence) -> str:
+    """What the models are, and how often they are right when nobody attacks."""
     datasets = evidence.cells.datasets
     head = ["Model", "Name", "Id", "Norm", "Norm layers", *(f"Clean accuracy, {entry.label}" for entry in datasets)]
     rows = [

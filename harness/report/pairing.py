@@ -9,7 +9,6 @@ from harness.core.errors import HarnessError
 from harness.report.cell_facets import CellFacets
 from harness.report.facets import (
     Mode,
-    about_attacks,
     check_average,
     free_facets,
     known_facets,
@@ -18,8 +17,8 @@ from harness.report.facets import (
     sections_of,
 )
 from harness.report.pairs import Pair, Pairing
-from harness.report.paper_claims import filled, printed_pairing
-from harness.report.selection import check_filters, filters_of, mixture, passes
+from harness.report.paper_claims import filled, printed_mode, printed_pairing
+from harness.report.selection import cells_in, check_filters, filters_of, mixture, passes
 from harness.spec import ClaimSpec, Suite, TableSpec
 
 FILE = "claims"
@@ -37,9 +36,10 @@ def pair_up(claim: ClaimSpec, cells: Cells) -> Pairing:
             pair would mix different questions.
     """
     if claim.paper:
-        claim, pairing = filled(claim), printed_pairing(claim, cells)
+        pairing, facets = printed_pairing(claim, cells), CellFacets(cells, printed_mode(claim.paper))
         for pair in pairing.pairs:
-            _refuse_mixture(claim, pair, CellFacets(cells, claim.mode or "whitebox"))
+            _refuse_mixture(filled(claim), pair, facets)
+            _refuse_strangers(claim, pair, cells)
         return pairing
     place = place_of(claim)
     try:
@@ -47,7 +47,8 @@ def pair_up(claim: ClaimSpec, cells: Cells) -> Pairing:
     except HarnessError as error:
         raise HarnessError(f"{place}: {error}") from None
     facets = CellFacets(cells, mode)
-    matched = tuple(dict.fromkeys(("dataset", *claim.match)))
+    common = () if "dataset" in (*claim.greater, *claim.than) else ("dataset",)
+    matched = tuple(dict.fromkeys((*common, *claim.match)))
     greater, than = (_by_key(side, matched, facets) for side in _sides(claim, facets))
     keys = _sorted(greater.keys() & than.keys(), matched, facets)
     if not keys:
@@ -58,6 +59,7 @@ def pair_up(claim: ClaimSpec, cells: Cells) -> Pairing:
     pairs = tuple(_pair(key, matched, greater[key], than[key]) for key in keys)
     for pair in pairs:
         _refuse_mixture(claim, pair, facets)
+        _refuse_strangers(claim, pair, cells)
     alone = _sorted(greater.keys() ^ than.keys(), matched, facets)
     return Pairing(pairs, tuple(", ".join(filter(None, key)) for key in alone))
 
@@ -86,27 +88,18 @@ def place_of(claim: ClaimSpec) -> str:
 
 
 def _checked_mode(claim: ClaimSpec, sections: Iterable[str], free: Iterable[str]) -> Mode | None:
-    """Which cells a claim is about, if its facets are sound; clean cells are named like white-box ones."""
+    """Which cells a claim is about, if its facets are sound."""
     named = (*claim.greater, *claim.than, *claim.where, *claim.match)
-    clean = claim.value == "clean_accuracy"
-    mode: Mode | None = "whitebox" if clean else mode_of(claim.mode, claim.value, named, list(sections))
+    mode = mode_of(claim, named, list(sections))
     known = known_facets(mode, free)
     for facet in named:
         require(facet, known)
-        if clean and (about_attacks(facet, mode) or facet.startswith(("surrogate", "target"))):
-            raise HarnessError(f'"{facet}" means nothing for clean accuracy.\n     write model, or leave it out')
-    if clean and claim.mode:
-        raise HarnessError("mode means nothing for clean accuracy.\n     leave it out")
     check_average(claim.average, claim.match, known)
     return mode
 
 
 def _sides(claim: ClaimSpec, facets: CellFacets) -> tuple[list[Cell], list[Cell]]:
-    clean, place = claim.value == "clean_accuracy", place_of(claim)
-    cells = [
-        cell for cell in facets.cells.cells
-        if (cell.mode == "clean") == clean and (clean or facets.mode in (None, cell.mode))
-    ]  # fmt: skip
+    place, cells = place_of(claim), cells_in(facets.cells.cells, facets.mode)
     where = filters_of(claim.where)
     check_filters(cells, where, facets, f"{place}: where")
     both = [cell for cell in cells if passes(where, facets, cell)]
@@ -139,15 +132,27 @@ def _pair(key: Key, matched: tuple[str, ...], greater: Mapping[str, Cell], than:
 
 def _refuse_mixture(claim: ClaimSpec, pair: Pair, facets: CellFacets) -> None:
     place = place_of(claim)
-    for name, cells in (("greater", pair.greater), ("than", pair.than)):
+    for name, cells in (("greater", pair.greater), ("than", pair.than), *(("than", base) for base in pair.bases)):
         if mixed := mixture(cells, facets, claim.average):
             raise HarnessError(
                 f"{place}: {name}: a side would mix several values of {mixed.facet}: {', '.join(mixed.texts)}.\n"
                 f'     add "{mixed.facet}" to match or to average, or choose one with {mixed.filter}'
             )
-    if shared := {cell.id for cell in pair.greater} & {cell.id for cell in pair.than}:
-        cell = next(cell for cell in pair.greater if cell.id in shared)
+    greater, than = ({cell.id for cell in side} for side in pair.sides)
+    if shared := greater & than:
+        cell = next(cell for cell in pair.cells if cell.id in shared)
         raise HarnessError(
             f"{place}: {' '.join(filter(None, (cell.attack, cell.threat)))} of {cell.surrogate} on {cell.target} is on "
             "both sides, and nothing is greater than itself.\n     tell the sides apart in `greater` and `than`"
+        )
+
+
+def _refuse_strangers(claim: ClaimSpec, pair: Pair, cells: Cells) -> None:
+    """Images are paired by position: within a data set, and between feature sets that were made from the same ones."""
+    names = dict.fromkeys(cell.dataset for cell in pair.cells)
+    origins = {entry.origin for entry in cells.datasets if entry.label in names}
+    if len(names) > 1 and (len(origins) > 1 or "" in origins):
+        raise HarnessError(
+            f"{place_of(claim)}: {' and '.join(names)} do not share their images, so that nothing can be paired.\n"
+            "     compare within a data set, or feature sets whose cards have the same kind, seed and source"
         )

@@ -18,11 +18,24 @@ class Pair:
     """The side that is said to have the greater value."""
     than: tuple[Cell, ...]
     """The other side."""
+    bases: tuple[tuple[Cell, ...], tuple[Cell, ...]] = ((), ())
+    """What the values of either side are gains over; empty where they are no gains."""
+
+    @property
+    def sides(self) -> tuple[tuple[Cell, ...], tuple[Cell, ...]]:
+        """All cells of either side, what they are gains over included."""
+        return self.greater + self.bases[0], self.than + self.bases[1]
+
+    @property
+    def groups(self) -> tuple[tuple[Cell, ...], ...]:
+        """The cells of either side, those that mean the same thing together: in a gain, what it is over apart."""
+        both = (self.greater, self.bases[0], self.than, self.bases[1])
+        return tuple(group for group in both if group)
 
     @property
     def cells(self) -> tuple[Cell, ...]:
         """Those of both sides."""
-        return self.greater + self.than
+        return tuple(cell for group in self.groups for cell in group)
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from harness.cells import Cell, Cells
 from harness.core.errors import HarnessError
 from harness.papers import PaperClaim, PrintedValue, paper_claim
 from harness.papers.claims import PrintedPair, Terms
 from harness.papers.tables import values_of
-from harness.papers.values import AVERAGE
+from harness.papers.values import AVERAGE, FEATURES
 from harness.report.binding import MEASURED, Binding, mode_of
 from harness.report.cell_facets import CellFacets
 from harness.report.facets import Mode
@@ -17,33 +18,31 @@ from harness.report.pairs import Pair, Pairing
 from harness.report.selection import filters_of
 from harness.spec import ClaimSpec
 
-IN_WHITEBOX = {"dataset": "dataset", "arch": "model", "norm": "model.norm", "attack": "attack", "eps": "threat"}
+IN_CLEAN = {"dataset": "dataset", "arch": "model", "norm": "model.norm"}
+IN_WHITEBOX = {**IN_CLEAN, "attack": "attack", "eps": "threat"}
 IN_TRANSFER = {**IN_WHITEBOX, "arch": "surrogate", "norm": "surrogate.norm", "target": "target"}
 """Facets by the keys of printed numbers."""
-
-VALUES = {"clean_error": "clean_accuracy"}
-"""What is compared in place of a metric, the other way round."""
 
 
 def filled(claim: ClaimSpec) -> ClaimSpec:
     """A claim with everything that the paper brings; any other claim as it is.
 
     Raises:
-        HarnessError: when there is no such claim, or it does not compare printed numbers that suites measure.
+        HarnessError: when there is no such claim, or it does not compare printed numbers.
     """
     if claim.paper is None:
         return claim
     paper = _comparable(claim.paper)
-    metric, means = _metric(paper), _is_of_means(paper)
+    mode, means = printed_mode(claim.paper), _is_of_means(paper)
     kept = set(paper.keys) - {"dataset", *(("target",) if means else ())}
     sides = [_words(side) for side in paper.sides]
-    greater, than = sides if _first_is_greater(paper) else sides[::-1]
+    greater, than = sides if paper.kind == "greater" else sides[::-1]
     common = {key: value for key, value in greater.items() if than.get(key) == value}
     return claim.model_copy(
         update={
             "text": claim.text or f"{paper.description} ({paper.paper}, {paper.where})",
-            "value": VALUES.get(metric, metric),
-            "mode": None if metric in ("clean_accuracy", "clean_error") else _mode(paper),
+            "value": MEASURED[paper.pairs[0].left.metric],
+            "mode": None if mode == "clean" else mode,
             "greater": {key: value for key, value in greater.items() if key not in common},
             "than": {key: value for key, value in than.items() if key not in common},
             "where": {**common, **claim.where},
@@ -61,26 +60,47 @@ def printed_pairing(claim: ClaimSpec, cells: Cells) -> Pairing:
     """
     assert claim.paper is not None, "other claims say themselves what they compare"
     paper, place = _comparable(claim.paper), f'claim "{claim.name}"'
-    facets = CellFacets(cells, _mode(paper))
+    facets = CellFacets(cells, printed_mode(claim.paper))
     binding = Binding(cells, facets, filters_of(claim.where), place)
     shown, apart = _facets(paper), _apart(paper)
     pairs, alone, absent = [], [], 0
     for printed in paper.pairs:
-        first, second = printed if _first_is_greater(paper) else printed[::-1]
-        greater, than = (binding.cells_of(value, values_of(value.paper, value.table)) for value in (first, second))
-        if greater and than:
-            match = _match(shown, facets, greater[0], first) | {key: _told(key, printed) for key in apart}
-            pairs.append(Pair(match, greater, than))
-        elif greater or than:
-            alone.append(", ".join(_match(shown, facets, (greater or than)[0], first).values()))
-        else:
+        first, second = printed if paper.kind == "greater" else printed[::-1]
+        sides = [side for value in (first, second) if (side := _side(value, binding))]
+        if not sides:
             absent += 1
+            continue
+        match = _match(shown, facets, sides[0].cells[0], first) | {key: _told(key, printed) for key in apart}
+        if len(sides) == 2:
+            greater, than = sides
+            pairs.append(Pair(match, greater.cells, than.cells, (greater.base, than.base)))
+        else:
+            alone.append(", ".join(match.values()))
     if not pairs:
         raise HarnessError(
             f"{place}: the suite has none of the {len(paper.pairs)} pairs that it compares.\n"
             "     say with `paper` what its data sets, attacks and models are in the paper"
         )
     return Pairing(tuple(pairs), tuple(dict.fromkeys(alone)), absent)
+
+
+def printed_mode(id: str) -> Mode:
+    """Which cells a paper's claim is about. Raises HarnessError for claims that compare no printed numbers."""
+    return mode_of(value for pair in _comparable(id).pairs for value in pair)
+
+
+class _Side(NamedTuple):
+    """The cells of one side of a pair."""
+
+    cells: tuple[Cell, ...]
+    base: tuple[Cell, ...] = ()
+    """What their value is a gain over."""
+
+
+def _side(value: PrintedValue, binding: Binding) -> _Side | None:
+    """The cells of a printed number; None where the suite lacks them, or part of what it is made of."""
+    groups = [binding.cells_of(one, values_of(value.paper, value.table)) for one in value.operands]
+    return _Side(*groups) if all(groups) else None
 
 
 def _comparable(id: str) -> PaperClaim:
@@ -91,45 +111,41 @@ def _comparable(id: str) -> PaperClaim:
         kind = "a trend" if paper.kind == "trend" else "about numbers that the paper does not print"
         raise HarnessError(f"{what} is {kind}, and no comparison of printed numbers.\n     write its sides yourself")
     values = [value for pair in paper.pairs for value in pair]
-    strange = [value for value in values if value.metric not in MEASURED or value.attack == "feature_transfer"]
-    if strange or len({value.metric for value in values}) > 1:
-        metric = strange[0].metric if strange else "several metrics"
-        raise HarnessError(f"{what} compares {metric} of {values[0].attack}, which suites do not measure so")
+    if len({value.metric for value in values}) > 1:
+        raise HarnessError(f"{what} compares numbers of several metrics.\n     write its sides yourself")
     return paper
 
 
-def _metric(paper: PaperClaim) -> str:
-    return MEASURED[paper.pairs[0].left.metric]
-
-
-def _first_is_greater(paper: PaperClaim) -> bool:
-    """Whether the left side is the one with the greater value; a smaller error is a greater accuracy."""
-    return (paper.kind == "greater") != (_metric(paper) in VALUES)
+def _is_of_features(paper: PaperClaim) -> bool:
+    return all(value.attack == FEATURES for pair in paper.pairs for value in pair)
 
 
 def _is_of_means(paper: PaperClaim) -> bool:
     return all(value.target == AVERAGE for pair in paper.pairs for value in pair)
 
 
-def _mode(paper: PaperClaim) -> Mode:
-    values = tuple(value for pair in paper.pairs for value in pair)
-    return "transfer" if mode_of(values) == "transfer" else "whitebox"
-
-
 def _facets(paper: PaperClaim) -> dict[str, str]:
-    """Facets by the keys on which the numbers of a pair agree, the data set always among them."""
-    known = IN_TRANSFER if _mode(paper) == "transfer" else IN_WHITEBOX
-    clean = _metric(paper) in ("clean_accuracy", "clean_error")
-    keys = [key for key in paper.keys if key in known and not (clean and key in ("attack", "eps"))]
+    """Facets by the keys on which the numbers of a pair agree, the data set among them; none of those on features.
+
+    Sides on features are on different data sets, and often of different models: the paper's words are all they share.
+    """
+    if _is_of_features(paper):
+        return {}
+    known = {"clean": IN_CLEAN, "whitebox": IN_WHITEBOX, "transfer": IN_TRANSFER}[printed_mode(paper.id)]
+    keys = [key for key in paper.keys if key in known]
     return {"dataset": "dataset", **{key: known[key] for key in keys}}
 
 
 def _apart(paper: PaperClaim) -> list[str]:
-    """Keys that tell apart the pairs that agree in everything else: those for which a side has several values."""
+    """Keys that tell apart the pairs that agree in everything else: those for which a side has several values.
+
+    Of numbers on features also the keys on which pairs agree.
+    """
     several = {
         key.removesuffix("!") for side in paper.sides for key, of in side.items() if len(of) > 1 or key[-1] == "!"
     }
-    return sorted(several - {*paper.keys, "paper", "table"})
+    agreed = paper.keys if _is_of_features(paper) else ()
+    return [*agreed, *sorted(several - {*paper.keys, "paper", "table"})]
 
 
 def _told(key: str, printed: PrintedPair) -> str:

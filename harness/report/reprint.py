@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import pandas as pd
+
 from harness.cells import Cell, Cells, DatasetEntry
 from harness.core.errors import HarnessError, did_you_mean
-from harness.metrics.estimate import Estimate
 from harness.papers import KEYS, PrintedTable, PrintedValue, printed_table
 from harness.papers.tables import PrintedColumn, PrintedRow
 from harness.papers.values import AVERAGE
@@ -15,18 +16,17 @@ from harness.report.binding import MEASURED, Binding, mode_of, require_results, 
 from harness.report.cell_facets import CellFacets
 from harness.report.evidence import Evidence
 from harness.report.facets import Mode
+from harness.report.gains import gain_entry
 from harness.report.layout import name_of
-from harness.report.measure import measure
+from harness.report.measure import counted_outcomes, measure
 from harness.report.notes import notes_of
 from harness.report.pivot import entry_of
 from harness.report.reprint_notes import reprint_notes
 from harness.report.selection import Filters, filters_of, mixture
 from harness.report.summaries import mean_entry
 from harness.report.table import BLANK, Entry, Printed, Row, Run, Table
+from harness.report.words import GAIN
 from harness.spec import Denominator, TableSpec
-
-CLEAN = {"clean_error": "clean_accuracy"}
-"""Metrics that are what another one leaves of 1."""
 
 
 @dataclass(frozen=True)
@@ -80,13 +80,13 @@ def resolve_reprint(table: TableSpec, number: int = 1) -> Reprint:
         printed=printed,
         rows=rows,
         denominator=table.denominator or "all",
-        mode="transfer" if mode_of(printed.values) == "transfer" else "whitebox",
+        mode=mode_of(printed.values),
         where=filters_of(table.where),
     )
 
 
 def bind(layout: Reprint, cells: Cells) -> dict[PrintedValue, tuple[Cell, ...]]:
-    """The cells of every printed number; none where the suite has nothing of the kind.
+    """The cells of every printed number, or of what it is made of; none where the suite has nothing of the kind.
 
     Raises:
         HarnessError: when the suite has none of them, or a number would mix different questions.
@@ -94,7 +94,7 @@ def bind(layout: Reprint, cells: Cells) -> dict[PrintedValue, tuple[Cell, ...]]:
     facets = CellFacets(cells, layout.mode)
     binding = Binding(cells, facets, layout.where, layout.place)
     values = layout.values
-    bound = {value: binding.cells_of(value, values) for value in values}
+    bound = {one: binding.cells_of(one, values) for value in values for one in value.operands}
     if not any(bound.values()):
         raise HarnessError(f"{layout.place}: no cell fits {layout.printed.citation}: {unfit(values, cells)}")
     for value, found in bound.items():
@@ -108,7 +108,12 @@ def bind(layout: Reprint, cells: Cells) -> dict[PrintedValue, tuple[Cell, ...]]:
 
 def reprint(layout: Reprint, evidence: Evidence) -> Table:
     """Measure what a printed table prints and lay it out in the same way. Raises HarnessError like `bind`."""
-    filling = _Filling(layout, evidence, bind(layout, evidence.cells))
+    return fill(layout, evidence, bind(layout, evidence.cells))
+
+
+def fill(layout: Reprint, evidence: Evidence, bound: dict[PrintedValue, tuple[Cell, ...]]) -> Table:
+    """A printed table in its own layout, every number measured on the cells that are bound to it."""
+    filling = _Filling(layout, evidence, bound)
     printed = layout.printed
     table = Table(
         name=layout.name,
@@ -167,7 +172,7 @@ class _Filling:
 
     def _place(self, row: PrintedRow, column: PrintedColumn, values: tuple[PrintedValue, ...]) -> Entry:
         if not values:
-            return BLANK
+            return replace(BLANK, blank=self.layout.printed.text(row, column))
         whole = self.layout.printed.text(row, column)
         at = {"row": " ".join(filter(None, (row.group, *row.labels))), "column": column.label}
         parts = [
@@ -177,17 +182,27 @@ class _Filling:
         return replace(parts[0], joined=tuple(parts[1:]), join=column.join)
 
     def _entry(self, value: PrintedValue, at: dict[str, str]) -> Entry:
-        metric, cells = MEASURED[value.metric], self.bound[value]
-        if not cells or value.target == AVERAGE:
+        metric, groups = MEASURED[value.metric], [self.bound[one] for one in value.operands]
+        if not all(groups) or value.target == AVERAGE:
             return Entry(metric, None, missing="not in the suite")
-        return entry_of((self._run(cell, metric, at) for cell in cells), metric)
+        runs = [
+            [self._run(cell, MEASURED[one.metric], at) for cell in cells]
+            for one, cells in zip(value.operands, groups, strict=True)
+        ]
+        if metric == GAIN:
+            changed, base = runs
+            return gain_entry(changed, base, self._counted)
+        return entry_of(runs[0], metric)
 
     def _run(self, cell: Cell, metric: str, at: dict[str, str]) -> Run:
-        asked, data = CLEAN.get(metric, metric), _whole(self.evidence.data(cell))
-        estimate, missing, detail = measure(cell, asked, self.layout.denominator, data, self.evidence)
-        if estimate and asked != metric:
-            estimate = Estimate(1 - estimate.value, 1 - estimate.high, 1 - estimate.low, estimate.n)
-        return Run(cell, at, metric, estimate, missing, detail)
+        data = _whole(self.evidence.data(cell))
+        return Run(cell, at, metric, *measure(cell, metric, self.layout.denominator, data, self.evidence))
+
+    def _counted(self, run: Run) -> pd.DataFrame:
+        data = _whole(self.evidence.data(run.cell))
+        counted = counted_outcomes(run.cell, run.metric, self.layout.denominator, data, self.evidence)
+        assert isinstance(counted, pd.DataFrame), "only runs with an estimate are asked for their samples"
+        return counted
 
 
 def _whole(data: DatasetEntry) -> DatasetEntry:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from harness.report.cell_facets import model_label
 from harness.report.evidence import Evidence
 from harness.report.table import Table
-from harness.report.words import NOT_APPLICABLE
+from harness.report.words import GAIN, NOT_APPLICABLE
 
 
 def reprint_notes(table: Table, evidence: Evidence) -> Iterator[str]:
@@ -15,7 +15,13 @@ def reprint_notes(table: Table, evidence: Evidence) -> Iterator[str]:
     entries = list(table.entries)
     lacking = sum(entry.missing == "not in the suite" for entry in entries)
     if lacking:
-        yield f"{NOT_APPLICABLE}: printed in the paper, no part of this suite ({lacking} of {len(entries)} numbers)."
+        of = f"{lacking} of {len(entries)} numbers"
+        yield f"{NOT_APPLICABLE}: printed in the paper, no part of {evidence.cells.whose} ({of})."
+    if table.metric == GAIN:
+        yield (
+            "Relative gain: 100 (B - P) / P of the robust accuracies with the statistics of the batch (B) and with "
+            "running ones (P). Its interval is the normal one of the delta method over images, which count for both."
+        )
     if table.metric == "attack_success_rate":
         own = "as here" if table.denominator == "all" else "which this table does not"
         yield f"The paper most likely counts all attacked images, those that are wrong when clean included, {own}."

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from harness.cells import Cell
 from harness.core.errors import HarnessError, did_you_mean
 from harness.report.cell_facets import CellFacets
-from harness.report.facets import permitted
+from harness.report.facets import Mode, permitted
 
 Filters = Mapping[str, tuple[Any, ...]]
 """Facets, and the values that are let through."""
@@ -34,6 +34,11 @@ class Mixture(NamedTuple):
     def key(self) -> str:
         """The facet as a TOML key."""
         return f'"{self.facet}"' if "." in self.facet else self.facet
+
+
+def cells_in(cells: Iterable[Cell], mode: Mode | None) -> list[Cell]:
+    """The cells of a mode; without one, all attacked ones."""
+    return [cell for cell in cells if (cell.mode == mode if mode else cell.mode != "clean")]
 
 
 def filters_of(where: Mapping[str, Any]) -> Filters:
@@ -68,7 +73,7 @@ def mixture(cells: Iterable[Cell], facets: CellFacets, average: Iterable[str]) -
     for facet in SAME_IN_ONE_PLACE:
         texts = dict.fromkeys(facets.text(facet, cell) for cell in cells)
         if len(texts) > 1 and facet not in allowed and not (clean and facet.startswith("surrogate")):
-            own = facets.mode == "whitebox"
+            own = facets.mode in ("clean", "whitebox")
             word = facet.replace("surrogate", "model").replace("target", "model") if own else facet
             return Mixture(word, tuple(texts))
     return None

@@ -59,8 +59,8 @@ class Entry:
     """Why there is no number."""
     incomplete: bool = False
     """True when the number lacks some planned runs."""
-    comparison: Literal["", "spread", "agreement"] = ""
-    """How the number compares the other entries of its row; empty when it does not."""
+    comparison: Literal["", "spread", "agreement", "accuracy_gain"] = ""
+    """How the number compares the other entries of its row, or its own runs; empty when it does not."""
     over: str = ""
     """Which part of its row a mean over other entries counts, such as "mean.black-box"; empty for the whole row."""
     printed: Printed | None = None
@@ -69,6 +69,8 @@ class Entry:
     """Further numbers that stand at the same place, in a table of a paper."""
     join: str = ""
     """What stands between them."""
+    blank: str = ""
+    """What a paper prints in a place without a number."""
 
     @property
     def parts(self) -> tuple[Entry, ...]:
@@ -173,7 +175,7 @@ class Table:
 
     @property
     def comparisons(self) -> list[Entry]:
-        """The places that compare others, row by row."""
+        """The places that compare entries or runs, row by row."""
         return [entry for entry in self.entries if entry.comparison]
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from harness.cells import Cells
 from harness.report.table import Entry, Table
@@ -14,11 +14,18 @@ METRIC_WORDS = {
     "robust_accuracy": "robust accuracy",
     "robust_error": "robust error",
     "attack_success_rate": "attack success rate",
+    "accuracy_gain": "relative gain in robust accuracy from batch statistics",
     "mean_l2": "mean L2 distance",
     "mean_linf": "mean L∞ distance",
     "mean_passes": "passes per image",
 }
 """How the report calls what it measures."""
+
+CLEAN = ("clean_accuracy", "clean_error")
+"""Metrics of clean images, which count all of them; over the correct ones they would be 100% by construction."""
+
+GAIN: Final = "accuracy_gain"
+"""How much greater robust accuracy is with the statistics of the batch, as a share of what it is with running ones."""
 
 MEANS = {"mean_l2": 3, "mean_linf": 4, "mean_passes": 1}
 """Metrics that are means and not rates, with the decimals they are printed with."""
@@ -68,7 +75,7 @@ def written(entry: Entry, percent_decimals: int) -> Written:
     estimate = entry.estimate
     if estimate is None:
         return Written(
-            {"not planned": "", "too few": NOT_APPLICABLE, "not in the suite": NOT_APPLICABLE}.get(
+            {"not planned": entry.blank, "too few": NOT_APPLICABLE, "not in the suite": NOT_APPLICABLE}.get(
                 entry.missing, NO_NUMBER
             )
         )
@@ -95,7 +102,7 @@ def title_of(metric: str, mode: str | None, cells: Cells) -> str:
 def interval_legend(tables: list[Table]) -> str:
     """What the numbers behind ± are; empty when there are none."""
     metrics = {e.metric for table in tables for e in table.entries if e.estimate and e.comparison != "spread"}
-    rates, means = metrics - MEANS.keys(), metrics & MEANS.keys()
+    rates, means = metrics - {*MEANS, GAIN}, metrics & MEANS.keys()
     also = " (of the normal interval for means)" if rates and means else ""
     averages = "; averages over cells have that of a mean over images" if any(table.average for table in tables) else ""
     kind = "Wilson" if rates else "normal"

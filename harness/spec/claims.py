@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from harness.spec.parts import Strict
 from harness.spec.tables import Denominator, Names
 
-ClaimValue = Literal["robust_accuracy", "attack_success_rate", "robust_error", "clean_accuracy"]
+ClaimValue = Literal["robust_accuracy", "attack_success_rate", "robust_error", "clean_accuracy", "clean_error"]
 """Rates, which are paired by image."""
 
 Side = Annotated[dict[str, Any], Field(validate_default=True)]
@@ -39,7 +39,8 @@ class ClaimSpec(Strict):
     where: dict[str, Any] = {}
     """Filters for both sides."""
     match: Names = []
-    """Facets on which the cells of a pair agree, such as ["attack", "target"]; the data set is always one."""
+    """Facets on which the cells of a pair agree, such as ["attack", "target"]; the data set is one, unless a side
+    names its own."""
     average: Names = []
     """Facets over which each side takes the mean per image; a model's facet includes its norm."""
 

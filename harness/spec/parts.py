@@ -47,6 +47,12 @@ class DatasetInPaper(Strict):
 
     dataset: str | None = None
     """Its name there; default the id."""
+    arch: str | None = None
+    """Of a feature set: the network that its features are of; default any."""
+    norm: str | None = None
+    """Of a feature set: the normalization of that network."""
+    training: str | None = None
+    """Of a feature set: how that network was trained; default standard."""
     note: str | None = None
     """How it differs from the paper's; a footnote of comparisons."""
 

@@ -19,7 +19,6 @@ from harness.spec.suite import SINGULAR, Suite, plural
 HINTS = {
     "name": 'such as name = "my-suite"',
     "datasets": 'add [dataset] with at least an id, such as id = "digits"',
-    "threats": 'add [threat] with norm and epsilon, such as norm = "linf" and epsilon = "8/255"',
     "models": "add [[models]], one per model, with name and id",
 }
 """What to write where something is missing."""

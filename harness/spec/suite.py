@@ -57,12 +57,12 @@ class Suite(Strict):
     """Whether adversarial images are kept in the store, so that a target that is added later costs no crafting."""
     datasets: list[DatasetSpec] = Field(min_length=1)
     """Data sets ([dataset] or [[datasets]])."""
-    threats: list[ThreatSpec] = Field(min_length=1)
-    """Threat models ([threat] or [[threats]])."""
+    threats: list[ThreatSpec] = []
+    """Threat models ([threat] or [[threats]]); none in a suite that only evaluates."""
     models: list[ModelSpec] = Field(min_length=1)
     """Networks."""
     attacks: list[AttackSpec] = []
-    """Attacks."""
+    """Attacks; none in a suite that only evaluates."""
     whitebox: WhiteboxSpec | None = None
     """The white-box part."""
     transfer: TransferSpec | None = None

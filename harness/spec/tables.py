@@ -9,7 +9,10 @@ from pydantic_core import PydanticCustomError
 
 from harness.spec.parts import Strict, as_list, distinct
 
-Value = Literal["robust_accuracy", "attack_success_rate", "robust_error", "mean_l2", "mean_linf", "mean_passes"]
+Value = Literal[
+    "robust_accuracy", "attack_success_rate", "robust_error", "clean_accuracy", "clean_error", "mean_l2", "mean_linf",
+    "mean_passes",
+]  # fmt: skip
 Denominator = Literal["all", "own-correct", "surrogate-correct", "common-correct"]
 
 Names = Annotated[list[str], BeforeValidator(as_list), AfterValidator(distinct)]

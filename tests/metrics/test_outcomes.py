@@ -41,6 +41,7 @@ def value(metric: str, frame: pd.DataFrame) -> float:
     ("metric", "expected"),
     [
         ("clean_accuracy", 3 / 5),
+        ("clean_error", 2 / 5),
         ("robust_accuracy", 2 / 5),
         ("robust_error", 3 / 5),
         ("attack_success_rate", 3 / 5),

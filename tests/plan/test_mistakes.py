@@ -140,6 +140,10 @@ MISTAKES: dict[str, tuple[tuple[str, str], str]] = {
         "does not work in the norm linf, only in l2",
     ),
     "nothing to do": (("[whitebox]", ""), "suite: nothing says what runs on what; add [whitebox] or [transfer]"),
+    "no threat model to do it under": (
+        ('[threat]\nnorm = "linf"\nepsilon = "8/255"\n', ""),
+        "threats: there is no threat model to attack under.\n     add [threat] with norm and epsilon",
+    ),
     "no attack to do it with": (
         ('[[attacks]]\nname = "pgd"\nsteps = 3\n', ""),
         "whitebox.attacks: there is no attack; add [[attacks]], one per attack",

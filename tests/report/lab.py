@@ -29,10 +29,13 @@ class Lab:
         self.planned: list[Cell] = []
         self.clean: dict[tuple[str, str], list[bool]] = {}
 
-    def data(self, label: str = "Digits", samples: int = 4, keep: Any = "all", **paper: str) -> str:
+    def data(
+        self, label: str = "Digits", samples: int = 4, keep: Any = "all", origin: str = "", **paper: str
+    ) -> str:  # fmt: skip
         entry = DatasetEntry(
-            label=label, samples=samples, selection="first", fingerprints={"": label * 20}, keep=keep, paper=paper
-        )
+            label=label, samples=samples, selection="first", fingerprints={"": label * 20}, keep=keep, paper=paper,
+            origin=origin,
+        )  # fmt: skip
         self.datasets.append(entry)
         return label
 

@@ -347,8 +347,10 @@ def test_a_suite_without_attacks_shows_clean_accuracies(lab: Lab) -> None:
     lab.model("m")
     lab.judge_clean("m", [T, T, T, F])
     made = render(lab.suite(), lab.cells(), lab.store).tables[0]
-    assert made.columns == (("Clean",),)
+    assert (made.name, made.title) == ("clean", "Clean accuracy (%), Digits")
+    assert made.columns == (("Digits",),)
     assert numbers(made) == [[75]]
+    assert made.notes[0] == "Clean accuracy in percent of all images; n = 4 per entry."
 
 
 def test_aggregates_and_samples_give_the_same_numbers(transfer: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

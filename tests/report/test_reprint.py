@@ -187,8 +187,8 @@ def test_a_place_with_two_candidates_is_refused_and_a_filter_chooses(tmp_path: P
     ("reference", "words"),
     [
         ("benz2021/5", "lists settings"),
-        ("awais2020/4", "accuracy_gain_percent, which suites do not measure"),
-        ("benz2021/7", "feature_transfer, which is no attack"),
+        ("awais2020/4", "its attack is fgsm or bim or mim or cw or pgd, the suite's is i-fgsm, mi-fgsm"),
+        ("benz2021/7", "the suite has no feature set of a known network"),
         ("benz2021/44", "there is no printed table"),
         ("benz2021/3", "its dataset is imagenet, the suite's is cifar10"),
         ("benz2021/12", "its attack is di_fgsm or ti_fgsm, the suite's is i-fgsm, mi-fgsm"),

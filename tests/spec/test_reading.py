@@ -88,10 +88,6 @@ WRONG: dict[str, tuple[tuple[str, str], str]] = {
         "whitebox.model: unknown key.\n     did you mean: models?",
     ),
     "a missing key": (('id = "zoo:digits-vgg6-none"\n', ""), "models[0].id: this key is required"),
-    "a missing table": (
-        ('[threat]\nnorm = "linf"\nepsilon = "8/255"\n', ""),
-        "threats: this key is required.\n     add [threat] with norm and epsilon",
-    ),
     "a division by zero": (('"8/255"', '"8/0"'), "threat.epsilon: '8/0' divides by zero"),
     "a budget below zero": (('"8/255"', "-0.1"), "threat.epsilon: -0.1 must be greater than 0"),
     "a budget of zero": (('"8/255"', "0"), "threat.epsilon: 0 must be greater than 0"),
@@ -192,7 +188,7 @@ def test_all_mistakes_of_a_file_are_told_together(suite_file: SuiteFile) -> None
 def test_an_empty_file_lacks_everything_that_a_suite_needs(workplace: Path) -> None:
     (workplace / "empty.toml").write_text("")
     problems = problems_of(workplace / "empty.toml")
-    assert [problem.partition(":")[0] for problem in problems] == ["name", "datasets", "threats", "models"]
+    assert [problem.partition(":")[0] for problem in problems] == ["name", "datasets", "models"]
 
 
 @pytest.mark.parametrize("what", WRONG)
