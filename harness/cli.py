@@ -70,17 +70,23 @@ def plan(**options: Any) -> None:
 
 
 @cli.command()
-@click.argument("suite")
+@click.argument("suites", metavar="SUITE...", nargs=-1, required=True)
 @click.option("--store", metavar="DIR", help="Folder of records (default: HARNESS_STORE, else .harness).")
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of the suite.")
-@click.option("--out", metavar="DIR", help="Where tables are written (default: reports/<suite>).")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key of every SUITE.")
+@click.option(
+    "--out", metavar="DIR", help="Where tables are written (default: reports/<suite>, of several reports/<table>)."
+)
 @click.option("--format", "formats", default="md,latex,csv,json", show_default=True, help="Which files to write.")
 @click.option("--figures", is_flag=True, help="Draw a chart of every table as well.")
-@click.option("--claims", is_flag=True, help="Print the verdicts on the suite's claims alone.")
+@click.option("--claims", is_flag=True, help="Print the verdicts on claims alone.")
 @click.option("--compare", is_flag=True, help="Print the papers' numbers beside ours, and the differences, alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def report(**options: Any) -> None:
-    """Render SUITE's tables and claims from the records of its last run; needs no model and no data."""
+    """Render SUITE's tables and claims from the records of its last run; needs no model and no data.
+
+    Of several SUITEs: the papers' tables that they refer to, each once and filled from all of them, and the papers'
+    claims, as in:  harness report whitebox_cifar10 whitebox_svhn --compare
+    """
     from harness import commands
 
     sys.exit(commands.report(**options))
@@ -128,14 +134,17 @@ def train(**options: Any) -> None:
 
 
 @cli.command()
-@click.argument("name")
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:0, ... or auto.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=250, show_default=True, help="Images at a time.")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="A try: make the first N images, write no set.")
 @click.option("--force", is_flag=True, help="Extract anew even if the set is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def extract(**options: Any) -> None:
-    """Extract the feature set NAME (or a card's file); an interrupted run goes on where it was."""
+    """Extract the feature sets NAME (or cards' files, or patterns such as 'cifar10-*'), one after the other.
+
+    An interrupted run goes on where it was.
+    """
     from harness import commands
 
     commands.extract(**options)

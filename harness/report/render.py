@@ -38,6 +38,8 @@ class Report:
     """What the suite claims, judged; in the order of the suite file."""
     comparisons: tuple[Table, ...] = ()
     """The tables of papers among the tables, with the papers' numbers beside ours."""
+    suites: tuple[str, ...] = ()
+    """The suites of a joint report, whose `suite` is then a name for all of them."""
 
     def page(self, figures: Mapping[str, str] | None = None) -> str:
         """The whole page in Markdown; `figures` maps names of tables to files beside the page."""
