@@ -126,6 +126,7 @@ def _table(reference: str, used: Sequence[tuple[Suite, TableSpec]], joint: Joint
         for number, ((suite, _), own) in enumerate(zip(used, layouts, strict=True))
         if suite.name in joint.parts
     }
+    _refuse_strangers(layout, list(bound.values()))
     names = list(dict.fromkeys(name for name, _ in bound))
     table = fill(layout, joint.evidence(names), defaultdict(tuple, _one_source(layout, bound)))
     absent = [name for name in dict.fromkeys(suite.name for suite, _ in used) if name not in joint.parts]
@@ -174,6 +175,20 @@ def _one_source(
                 f"({_words(value)}).\n     leave one of them out"
             )
         yield value, next(iter(having.values()), ())
+
+
+def _refuse_strangers(layout: Reprint, bounds: Sequence[Bound]) -> None:
+    """Raise HarnessError for a number that is made of others which no suite has all, and which are of other images."""
+    for value in layout.values:
+        if any(all(bound.get(one) for one in value.operands) for bound in bounds):
+            continue
+        parts = [cells for one in value.operands for bound in bounds if (cells := bound.get(one))]
+        datasets = sorted({cell.dataset for cells in parts for cell in cells})
+        if len(value.operands) > 1 and len(datasets) > 1:
+            raise HarnessError(
+                f"{layout.place}: row {value.row} would compare different images: {' and '.join(datasets)}.\n"
+                "     run what it compares in one suite, or leave one of them out"
+            )
 
 
 def _words(value: PrintedValue) -> str:

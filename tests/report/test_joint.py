@@ -252,6 +252,31 @@ def test_tables_of_both_papers_suites_are_filled_from_the_suites_that_print_them
     assert made.suite == "benz2021-1-4"
 
 
+def half_of_a_gain(path: Path, name: str, statistics: str, samples: int) -> tuple[Suite, Cells, Lab]:
+    """A suite that attacks a network with one kind of statistics; a gain compares both kinds."""
+    lab = Lab(path)
+    data = lab.data("data", samples=samples, dataset="cifar10")
+    lab.called("FGSM", attack="fgsm")
+    model = lab.model(f"r20-{statistics}", "ResNet20", view={"bn": statistics}, paper={"arch": "resnet20"})
+    lab.judge_clean(model, wrong(1), data=data)
+    lab.attack(model, model, wrong(10 if statistics == "population" else 5), "FGSM", LINF, data=data)
+    suite = lab.suite(TableSpec(reference="awais2020/4", part={"dataset": "cifar10"}), name=name)
+    return suite, lab.cells().model_copy(update={"suite": name}), lab
+
+
+def test_a_gain_whose_halves_are_of_two_suites_needs_the_same_images(tmp_path: Path) -> None:
+    running, own, lab = half_of_a_gain(tmp_path, "running", "population", 20)
+    batch, same, _ = half_of_a_gain(tmp_path, "batch", "batch", 20)
+    made = render_joint([running, batch], {"running": own, "batch": same}, lab.store, "")
+    assert made.tables[0].rows[0].entries[0].estimate is not None
+    assert made.tables[0].rows[0].entries[0].estimate.value == pytest.approx(0.5)
+    other = half_of_a_gain(tmp_path, "batch", "batch", 19)[1]
+    with pytest.raises(
+        HarnessError, match=r"row 1 would compare different images: data \(batch\) and data \(running\)"
+    ):
+        render_joint([running, batch], {"running": own, "batch": other}, lab.store, "")
+
+
 def test_a_joint_report_is_called_by_its_tables() -> None:
     assert joint_name(["benz2021/1"]) == "benz2021-1"
     assert joint_name(["benz2021/4", "awais2020/1", "benz2021/12"]) == "benz2021-4-12_awais2020-1"
