@@ -17,6 +17,7 @@ from harness.core.balls import L2Ball
 from harness.core.cards import file_sha256
 from harness.data import Array, Dataset
 from harness.data.feature_card import features_file, read_feature_card
+from harness.data.features import features
 from harness.data.load import load_dataset
 from harness.features.extraction import Extraction
 from harness.features.shards import Shard
@@ -235,6 +236,33 @@ def test_a_set_is_evaluated_in_a_suite(card: Path, extract: Extract, suite_file:
     (clean,) = frame[(frame["mode"] == "clean") & (frame["target"] == "batch")]["id"]
     outcomes = harness.run(suite).outcomes(clean)
     assert outcomes["label"].tolist() == load_dataset("features", {"name": "small"}, 20).labels.tolist()
+
+
+def test_one_command_makes_several_sets_by_name_and_by_pattern(card: Path, extract: Extract) -> None:
+    for name in ("d-one", "d-two"):
+        (card.parent / f"{name}.toml").write_text('extend = "small.toml"\nsummary = "another one"\n')
+    assert extract("small", "d-*", "d-two", "--limit", "8", "--json") == 0
+    assert not features_file(card).exists()
+    assert extract("small", "d-*") == 0
+    assert len({made(name).fingerprint for name in ("small", "d-one", "d-two")}) == 1
+
+
+def test_nothing_is_made_when_one_of_several_names_is_unknown(
+    card: Path, extract: Extract, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert extract("small", "c-*") == 2
+    assert 'there is no feature set "c-*"' in capsys.readouterr().err
+    assert not features_file(card).exists()
+
+
+def test_sets_of_several_networks_have_one_origin_and_other_pairs_have_another(card: Path, extract: Extract) -> None:
+    for name, change in (("other", 'model = "zoo:digits-resnet8-gn"'), ("seed", "seed = 4")):
+        (card.parent / f"{name}.toml").write_text(f'extend = "small.toml"\nsummary = "x"\n{change}\n')
+    extract("small", "other", "seed")
+    one, other, reseeded = (features(name).origin for name in ("small", "other", "seed"))
+    assert len(one) == 64
+    assert one == other != reseeded
+    assert made("small").fingerprint != made("other").fingerprint
 
 
 @pytest.mark.parametrize(
