@@ -14,7 +14,8 @@ _FAMILIES: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("in_", re.compile(r"InstanceNorm")),
     ("gn", re.compile(r"GroupNorm")),
     ("ln", re.compile(r"LayerNorm")),
-    ("other", re.compile(r"R[Mm][Ss]Norm|ResponseNorm|EvoNorm|RobustNorm|SimpleNorm|CrossMapLRN")),
+    ("rn", re.compile(r"RobustNorm")),
+    ("other", re.compile(r"R[Mm][Ss]Norm|ResponseNorm|EvoNorm|SimpleNorm|CrossMapLRN")),
 )
 
 _WEIGHTED = (nn.Linear, nn.modules.conv._ConvNd)
@@ -27,11 +28,12 @@ class NormCensus(NamedTuple):
     gn: int = 0
     ln: int = 0
     in_: int = 0
+    rn: int = 0
     other: int = 0
 
     @property
     def family(self) -> str:
-        """The family of most layers: bn, gn, ln, in, other; none for a network without any."""
+        """The family of most layers: bn, gn, ln, in, rn (RobustNorm), other; none for a network without any."""
         counts = {name.rstrip("_"): count for name, count in self._asdict().items()}
         best = max(counts, key=lambda name: counts[name])
         return best if counts[best] else "none"

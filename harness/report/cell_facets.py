@@ -17,7 +17,7 @@ RANDOM_MARK = "†"
 """Behind the label of a model with random weights."""
 
 MODES = {"clean": "Clean", "whitebox": "White-box", "transfer": "Transfer"}
-NORM_FAMILIES = {"none": "None", "bn": "BN", "gn": "GN", "ln": "LN", "in": "IN", "other": "Other"}
+NORM_FAMILIES = {"none": "None", "bn": "BN", "gn": "GN", "ln": "LN", "in": "IN", "rn": "RN", "other": "Other"}
 
 OF_CELLS: dict[str, Callable[[Cell], str]] = {
     "attack": lambda cell: cell.attack,

@@ -56,7 +56,7 @@ def test_timm_networks_have_the_family_that_they_are_known_for(name: str, family
         ("in", NormCensus(in_=9)),
         ("ln", NormCensus(ln=9)),
         ("gn", NormCensus(gn=9)),
-        ("rn", NormCensus(other=9)),
+        ("rn", NormCensus(rn=9)),
     ],
 )
 def test_our_networks_have_the_norm_that_was_asked_for(norm: str, expected: NormCensus) -> None:
