@@ -29,6 +29,16 @@ def scores(outcomes: pd.DataFrame, metric: str) -> pd.Series[float]:
     return (~verdict if metric in ERRORS else verdict).astype(np.float64)
 
 
+def scores_in_common(counted: Sequence[pd.DataFrame], metric: str) -> pd.DataFrame:
+    """(N, cells) the scores of several cells on the images that count in all of them.
+
+    Args:
+        counted: of every cell the outcomes that count, on the same data set.
+        metric: a name of METRICS.
+    """
+    return pd.concat([scores(outcomes, metric) for outcomes in counted], axis=1, join="inner")
+
+
 def average(scored: Sequence[pd.Series[float]], *, rates: bool) -> Estimate:
     """The mean over cells of their means over images, each cell with equal weight; n is the smallest of theirs.
 

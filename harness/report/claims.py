@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from harness.metrics.averages import scores
+from harness.metrics.averages import scores_in_common
 from harness.metrics.gain import compare_gains
 from harness.metrics.paired import LEVEL, PairedMeans, compare_means, holm
 from harness.report.evidence import Evidence
@@ -24,9 +23,6 @@ from harness.report.words import GAIN
 from harness.spec import ClaimSpec
 
 Verdict = Literal["reproduced", "contradicted", "underpowered", "not run"]
-
-Verdicts = npt.NDArray[np.bool_]
-"""(N, cells) what every cell says about every image."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +137,8 @@ def _compare(pair: Pair, metric: str, denominator: str, evidence: Evidence) -> C
             details = dict.fromkeys(measurement.detail.rstrip(".") for measurement in lacking if measurement.detail)
             detail = ": ".join([f"{len(lacking)} of {len(counted)} records {words}", *details])
             return Comparison(pair, None, missing=lacking[0].missing, detail=detail)
-    verdicts = _common([one for one in counted if isinstance(one, pd.DataFrame)], metric)
+    shared = scores_in_common([one for one in counted if isinstance(one, pd.DataFrame)], metric)
+    verdicts = shared.to_numpy(dtype=bool)
     if not len(verdicts):
         return Comparison(pair, None, missing="undefined", detail="no image counts in all its cells")
     groups = np.split(verdicts, np.cumsum([len(group) for group in pair.groups])[:-1], axis=1)
@@ -149,8 +146,3 @@ def _compare(pair: Pair, metric: str, denominator: str, evidence: Evidence) -> C
     if means is None:
         return Comparison(pair, None, missing="undefined", detail="a gain over nothing: no image is right without it")
     return Comparison(pair, means)
-
-
-def _common(counted: Sequence[pd.DataFrame], metric: str) -> Verdicts:
-    """The verdicts on the images that count in every cell."""
-    return pd.concat([scores(outcomes, metric) for outcomes in counted], axis=1, join="inner").to_numpy(dtype=bool)

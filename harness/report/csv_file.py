@@ -24,12 +24,16 @@ def frame(table: Table) -> pd.DataFrame:
     A comparison of the entries of a row has a line of its own below, with its name as `metric`. It says what all
     compared cells say; where they differ it is empty, as for `record`. Rates are shares, not percentages. Models go by
     their names in the suite file, which are unique; labels and facts stand in the columns of the table's own facets.
+    A table that marks the best of its entries has a last column `best`: whether the cell's entry is among them, empty
+    where it has none to be compared with.
     """
     runs = table.runs
     extra = dict.fromkeys(facet for run in runs for facet in run.facets if facet not in COLUMNS)
     before = COLUMNS.index("metric")
-    columns = [*COLUMNS[:before], *extra, *COLUMNS[before:]]
-    lines = [*(_line(table, run) for run in runs), *(_compared(table, entry) for entry in table.comparisons)]
+    columns = [*COLUMNS[:before], *extra, *COLUMNS[before:], *(["best"] if table.best else [])]
+    marked = {(run.cell.id, run.metric): e.best for e in table.entries if e.best is not None for run in e.runs}
+    lines = [{**_line(table, run), "best": marked.get((run.cell.id, run.metric))} for run in runs]
+    lines += [_compared(table, entry) for entry in table.comparisons]
     return pd.DataFrame(lines, columns=columns).astype({"n": "Int64"})
 
 

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from harness.cells import Cells
 from harness.core.errors import HarnessError, did_you_mean
 from harness.report.relation import MEANS_OVER
-from harness.report.words import CLEAN
+from harness.report.words import CLEAN, MEANS, METRIC_WORDS
 from harness.spec import ClaimSpec, Suite, TableSpec
 
 Mode = Literal["clean", "whitebox", "transfer"]
@@ -156,10 +156,35 @@ def axes_of(table: TableSpec, mode: Mode | None, free: Iterable[str]) -> Axes:
     return Axes(rows, columns, summaries)
 
 
+def among_of(table: TableSpec, axes: Axes) -> tuple[str, ...]:
+    """The facets in which the entries of a group differ, of which the best is marked; none where it is not.
+
+    Raises:
+        HarnessError: for a facet that the table does not show, or entries that no paired test compares.
+    """
+    if table.best is None:
+        return ()
+    if table.value in MEANS:
+        raise HarnessError(
+            f"best: paired tests compare rates, and {METRIC_WORDS[table.value]} is none.\n"
+            "     leave out best and among, or show a rate"
+        )
+    among, shown = tuple(table.among) or axes.rows[-1:], axes.rows + axes.columns
+    for facet in among:
+        if facet not in shown:
+            raise HarnessError(f'among: "{facet}" makes no rows or columns.\n     {did_you_mean(facet, shown)}')
+    if "dataset" in among:
+        raise HarnessError(
+            "among: the best is found image by image, and data sets share no images.\n"
+            '     name other facets of rows or columns, such as among = ["model"]'
+        )
+    return among
+
+
 def check_table(table: TableSpec, suite: Suite) -> None:
     """Raise HarnessError for what is wrong with a table, as far as the suite file alone can tell."""
     mode = mode_of(table, (*table.rows, *table.columns), sections_of(suite))
-    axes_of(table, mode, free_facets(suite))
+    among_of(table, axes_of(table, mode, free_facets(suite)))
 
 
 def permitted(average: Iterable[str]) -> set[str]:

@@ -65,6 +65,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
         "spread": entry.spread,
         "incomplete": entry.incomplete,
         "records": [run.cell.id for run in entry.runs],
+        **({} if entry.best is None else {"best": entry.best}),
     }
 
 

@@ -18,6 +18,10 @@ TEXT_WIDTH, LINES = 330, 32
 FIT = r"max width=\linewidth, max totalheight=0.7\textheight"
 """What fits on a page, with room for a caption and notes."""
 
+NUMBERS = ("retain-explicit-plus", "table-align-text-before=false", "table-align-text-after=false")
+BOLD = ("text-series-to-math=true", "reset-text-series=false")
+"""Settings of siunitx for all tables, and for those with bold numbers."""
+
 GAP = 12
 """Points between columns."""
 
@@ -37,7 +41,7 @@ def latex(table: Table) -> str:
         rf"% needs \usepackage{{{','.join(packages)}}}, siunitx of version 3 or later",
         r"\begin{table}",
         r"  \centering",
-        r"  \sisetup{retain-explicit-plus, table-align-text-before=false, table-align-text-after=false}",
+        rf"  \sisetup{{{', '.join((*NUMBERS, *(BOLD if table.best else ())))}}}",
         rf"  \caption{{{escape(table.title)}}}",
         rf"  \label{{tab:{re.sub(r'[^A-Za-z0-9]+', '-', table.name)}}}",
         r"  \smallskip",

@@ -99,7 +99,11 @@ def _cell(part: Written) -> str:
     # A leading zero, which a paper may print, would be dropped from the number.
     before = "{0}" if number["zero"] else ""
     decimals = f".{number['decimals']}" if number["decimals"] else ""
-    return f"{before}{number['sign']}{number['whole']}{decimals}{_behind(part)}"
+    text, behind = f"{before}{number['sign']}{number['whole']}{decimals}", _behind(part)
+    if part.bold:
+        # What stands behind is not.
+        return r"\bfseries " + text + behind.replace("{", r"{\mdseries ", 1)
+    return text + behind
 
 
 def _behind(part: Written) -> str:

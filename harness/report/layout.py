@@ -12,6 +12,7 @@ from harness.report.facets import (
     SUMMARIES,
     Mode,
     about_attacks,
+    among_of,
     axes_of,
     free_facets,
     header_of,
@@ -19,7 +20,7 @@ from harness.report.facets import (
 )
 from harness.report.selection import Filters, filters_of
 from harness.report.words import title_of
-from harness.spec import Denominator, TableSpec, Value
+from harness.spec import Best, Denominator, TableSpec, Value
 
 CLEAN = "clean"
 """How `headers` refers to the column or row of clean accuracies."""
@@ -53,6 +54,10 @@ class Layout:
     """Whether clean accuracy stands beside the attacks."""
     headers: Mapping[str, str]
     """How the suite wants headers printed: facet or text to text."""
+    best: Best | None
+    """Which entry of a group is marked; None for none."""
+    among: tuple[str, ...]
+    """Facets in which the entries of a group differ; empty where none is marked."""
 
     @property
     def place(self) -> str:
@@ -78,7 +83,8 @@ def resolve(table: TableSpec, cells: Cells, number: int = 1) -> Layout:
     try:
         sections = {cell.mode for cell in cells.cells} - {"clean"}
         mode = mode_of(table, (*table.rows, *table.columns), sections)
-        rows, columns, summaries = axes_of(table, mode, free_facets(cells))
+        rows, columns, summaries = axes = axes_of(table, mode, free_facets(cells))
+        among = among_of(table, axes)
     except HarnessError as error:
         raise HarnessError(f"{_place(name)}: {error}") from None
     shows_attacks = any(about_attacks(facet, mode) for facet in rows + columns)
@@ -96,6 +102,8 @@ def resolve(table: TableSpec, cells: Cells, number: int = 1) -> Layout:
         average=tuple(table.average),
         clean=clean and shows_attacks,
         headers=dict(table.headers),
+        best=table.best,
+        among=among,
     )
 
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from tabulate import tabulate
 
 from harness.report.formats import FORMATS, Format
-from harness.report.lines import lines, row_headers
+from harness.report.lines import Place, lines, row_headers
 from harness.report.table import Table
-from harness.report.words import interval_legend
+from harness.report.words import Written, interval_legend
 
 
 def markdown(table: Table) -> str:
@@ -23,23 +23,36 @@ def pipe_table(table: Table) -> str:
     """The bare table; row headers to the left, numbers to the right."""
     lead = row_headers(table)
     head = [*lead, *(" ".join(filter(None, column)) for column in table.columns)]
-    return pipes(head, list(_rows(table, len(head))), numbers_from=len(lead))
+    return _aligned([plain(text) for text in head], list(_rows(table, len(head))), numbers_from=len(lead))
 
 
 def _rows(table: Table, width: int) -> Iterator[list[str]]:
-    """The texts of all lines; the paper's numbers and differences repeat no headers."""
+    """The texts of all lines, in Markdown; the paper's numbers and differences repeat no headers."""
     for line in lines(table):
         if line.row.heading and line.kind == "ours":
-            yield [line.row.heading, *[""] * (width - 1)]
+            yield [plain(line.row.heading), *[""] * (width - 1)]
         names = line.header if line.kind == "ours" else (*[""] * (len(line.header) - 1), line.header[-1])
-        yield [*names, *(place.text for place in line.places)]
+        yield [*map(plain, names), *map(_text, line.places)]
+
+
+def _text(place: Place) -> str:
+    return plain(place.entry.join).join(map(_number, place.parts))
+
+
+def _number(part: Written) -> str:
+    text = plain(part.text)
+    return f"**{part.value}**{text.removeprefix(part.value)}" if part.bold else text
 
 
 def pipes(head: Sequence[str], rows: Sequence[Sequence[str]], numbers_from: int) -> str:
     """A pipe table of texts; columns from `numbers_from` on are aligned to the right."""
     lines = [[plain(text) for text in line] for line in (head, *rows)]
+    return _aligned(lines[0], lines[1:], numbers_from)
+
+
+def _aligned(head: Sequence[str], rows: Sequence[Sequence[str]], numbers_from: int) -> str:
     alignment = ["right" if i >= numbers_from else "left" for i in range(len(head))]
-    return str(tabulate(lines[1:], lines[0], tablefmt="pipe", colalign=alignment, disable_numparse=True))
+    return str(tabulate(rows, head, tablefmt="pipe", colalign=alignment, disable_numparse=True))
 
 
 def bullets(sentences: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
+from harness.metrics.paired import LEVEL
 from harness.metrics.summary import AFTER
 from harness.report.cell_facets import NORM_FAMILIES, RANDOM_MARK, model_label
 from harness.report.evidence import Evidence
@@ -38,7 +39,7 @@ def notes_of(table: Table, evidence: Evidence) -> Table:
     """The table with its notes and flags."""
     runs = table.runs
     sentences = (
-        *_counted(table, runs, evidence), *_means(table), *_averages(table), *_comparisons(table),
+        *_counted(table, runs, evidence), *_means(table), *_averages(table), *_comparisons(table), *_best(table),
         *_shared_labels(table, evidence), *_whitebox_entries(table), *_batches(runs, evidence),
         *_carried(runs, evidence), *_members(runs, evidence), *_missing(runs), *_random_weights(table, runs, evidence),
     )  # fmt: skip
@@ -97,6 +98,16 @@ def _comparisons(table: Table) -> Iterator[str]:
         yield "Agreement: of the images counted in all entries of the row, the share with the same outcome in each."
     if any(entry.missing == "too few" for entry in table.entries):
         yield f"{NOT_APPLICABLE}: the row has fewer than two entries to compare."
+
+
+def _best(table: Table) -> Iterator[str]:
+    if any(entry.best for entry in table.entries):
+        worse = {"greatest": "smaller", "smallest": "greater"}[str(table.best)]
+        yield (
+            f"Bold: of the entries that differ only in {' or '.join(table.among)}, the {table.best} and those not "
+            f"significantly {worse} (paired tests over the images that count in both, Holm over all pairs of such "
+            f"entries, {LEVEL:.0%})."
+        )
 
 
 def _shared_labels(table: Table, evidence: Evidence) -> Iterator[str]:

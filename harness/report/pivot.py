@@ -13,6 +13,7 @@ from harness.metrics.agreement import verdicts
 from harness.metrics.averages import average, scores
 from harness.metrics.estimate import mean_over
 from harness.report.arrange import Arrangement, Key, arrange, header_texts
+from harness.report.best import mark_best
 from harness.report.cell_facets import CellFacets
 from harness.report.evidence import Evidence
 from harness.report.facets import SUMMARIES
@@ -44,7 +45,7 @@ class Measuring(NamedTuple):
 
     def judge(self, cell: Cell, metric: str) -> pd.Series[bool]:
         """The verdicts on the images of a finished cell that count."""
-        return verdicts(self._counted(cell, metric), metric)
+        return verdicts(self.counted(cell, metric), metric)
 
     def entry(self, runs: Iterable[Run], metric: str) -> Entry:
         """What stands at a place with these runs: the mean over seeds and trainings, or over what the table averages.
@@ -56,7 +57,7 @@ class Measuring(NamedTuple):
             return entry_of(runs, metric)
         if missing := missing_of(runs):
             return Entry(metric, None, runs=runs, missing=missing)
-        scored = [scores(self._counted(run.cell, metric), metric) for run in runs]
+        scored = [scores(self.counted(run.cell, metric), metric) for run in runs]
         return Entry(metric, average(scored, rates=metric not in MEANS), runs=runs)
 
     def summary(self, name: str, entries: Sequence[Entry], metric: str) -> Entry:
@@ -69,7 +70,8 @@ class Measuring(NamedTuple):
         runs = [run for run in entry.runs if self.facets.text("relation", run.cell) in relations]
         return entry if len(runs) == len(entry.runs) else self.entry(runs, metric) if runs else BLANK
 
-    def _counted(self, cell: Cell, metric: str) -> pd.DataFrame:
+    def counted(self, cell: Cell, metric: str) -> pd.DataFrame:
+        """The samples of a finished cell that count."""
         counted = counted_outcomes(cell, metric, self.layout.denominator, self.evidence.data(cell), self.evidence)
         assert isinstance(counted, pd.DataFrame), "only cells with an estimate are asked for their samples"
         return counted
@@ -86,6 +88,7 @@ def pivot(layout: Layout, evidence: Evidence) -> Table:
     columns = [header_texts(layout, key) for key in arrangement.columns]
     inner = [""] * (len(layout.columns) - 1)
     columns += [(layout.headers.get(name, SUMMARIES[name]), *inner) for name in layout.summaries]
+    rows = [_row(key, arrangement, measuring) for key in arrangement.rows]
     table = Table(
         name=layout.name,
         title=layout.title,
@@ -94,8 +97,10 @@ def pivot(layout: Layout, evidence: Evidence) -> Table:
         row_headers=tuple(map(layout.facet_header, layout.rows)),
         column_headers=tuple(map(layout.facet_header, layout.columns)),
         columns=tuple(columns),
-        rows=tuple(_row(key, arrangement, measuring) for key in arrangement.rows),
+        rows=mark_best(rows, arrangement, layout, measuring.counted),
         average=layout.average,
+        best=layout.best,
+        among=tuple(map(layout.facet_header, layout.among)),
     )
     return notes_of(table, evidence)
 

@@ -9,6 +9,7 @@ from typing import Literal
 from harness.cells import Cell
 from harness.metrics.estimate import Estimate
 from harness.papers import PrintedValue
+from harness.spec import Best
 
 Missing = Literal["", "not planned", "not run", "failed", "undefined", "too few", "not in the suite"]
 """Why there is no number; empty when there is one. undefined: no image counts, so the rate does not exist; too few: a
@@ -71,6 +72,8 @@ class Entry:
     """What stands between them."""
     blank: str = ""
     """What a paper prints in a place without a number."""
+    best: bool | None = None
+    """Whether it is the best of its group or not significantly worse; None where it has none to be compared with."""
 
     @property
     def parts(self) -> tuple[Entry, ...]:
@@ -166,6 +169,10 @@ class Table:
     """The printed table that it is laid out as, such as "benz2021/4"."""
     against: Against | None = None
     """How far it agrees with the paper's; None in a table that does not show the paper's numbers."""
+    best: Best | None = None
+    """Which entry of a group is marked; None for none."""
+    among: tuple[str, ...] = field(default=())
+    """How the facets are called in which the entries of a group differ."""
 
     @property
     def entries(self) -> Iterator[Entry]:

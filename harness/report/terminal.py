@@ -75,9 +75,8 @@ def _number(entry: Entry, parts: Written, shown: Sequence[str]) -> Text:
 
     if entry.estimate is None:
         return Text(parts.value, style="yellow" if entry.missing == "failed" else "dim")
-    text = Text(parts.value, style="italic" if entry.comparison or not entry.runs else "").append(
-        parts.mark, style="yellow"
-    )
+    style = "bold" if parts.bold else "italic" if entry.comparison or not entry.runs else ""
+    text = Text().append(parts.value, style=style).append(parts.mark, style="yellow")
     if INTERVALS in shown and parts.half_width:
         text.append(f" ±{parts.half_width}", style="dim")
     if SPREADS in shown and parts.spread:

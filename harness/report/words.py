@@ -61,6 +61,8 @@ class Written(NamedTuple):
     """Standard deviation over the runs, without its name."""
     mark: str = ""
     """Mark of an incomplete mean."""
+    bold: bool = False
+    """Whether the number is among the best of its group."""
 
     @property
     def text(self) -> str:
@@ -86,6 +88,7 @@ def written(entry: Entry, percent_decimals: int) -> Written:
         half_width="" if math.isnan(estimate.half_width) else f"{estimate.half_width * scale:.{decimals}f}",
         spread="" if entry.spread is None else f"{entry.spread * scale:.{decimals}f}",
         mark=INCOMPLETE_MARK if entry.incomplete else "",
+        bold=bool(entry.best),
     )
 
 

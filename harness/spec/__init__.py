@@ -12,10 +12,10 @@ from harness.spec.files import find_suite, read_toml, shipped_suites
 from harness.spec.parts import AttackSpec, DatasetSpec, ImagesSpec, ModelSpec, ThreatSpec, TransferSpec, WhiteboxSpec
 from harness.spec.reading import Reading, load_suite, read_suite
 from harness.spec.suite import Suite
-from harness.spec.tables import Denominator, TableSpec, Value
+from harness.spec.tables import Best, Denominator, TableSpec, Value
 
 __all__ = [
-    "AttackSpec", "ClaimSpec", "ClaimValue", "DatasetSpec", "Denominator", "ImagesSpec", "ModelSpec", "Reading",
-    "Suite", "TableSpec", "ThreatSpec", "TransferSpec", "Value", "WhiteboxSpec", "find_suite", "load_suite",
-    "read_suite", "read_toml", "shipped_suites",
+    "AttackSpec", "Best", "ClaimSpec", "ClaimValue", "DatasetSpec", "Denominator", "ImagesSpec", "ModelSpec",
+    "Reading", "Suite", "TableSpec", "ThreatSpec", "TransferSpec", "Value", "WhiteboxSpec", "find_suite",
+    "load_suite", "read_suite", "read_toml", "shipped_suites",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ Value = Literal[
     "robust_accuracy", "attack_success_rate", "robust_error", "clean_accuracy", "clean_error", "mean_l2", "mean_linf",
     "mean_passes",
 ]  # fmt: skip
+Best = Literal["greatest", "smallest"]
 Denominator = Literal["all", "own-correct", "surrogate-correct", "common-correct"]
 
 Names = Annotated[list[str], BeforeValidator(as_list), AfterValidator(distinct)]
@@ -53,8 +54,13 @@ class TableSpec(Strict):
     """Whether clean accuracy is a column (or row) beside the attacks; default yes for white-box robust accuracy."""
     headers: dict[str, str] = {}
     """How row and column headers are printed, such as { "facts.bn" = "BN" }."""
+    best: Best | None = None
+    """Which entry of a group is bold, with those that are not significantly worse; default none."""
+    among: Names = []
+    """What the entries of a group differ in, such as ["facts.bn"]: facets of rows or columns; default the last of
+    rows."""
 
-    @field_validator("rows", "columns", "value", "average", "clean", "headers")
+    @field_validator("rows", "columns", "value", "average", "clean", "headers", "best", "among")
     @classmethod
     def _not_the_papers(cls, value: Any, info: ValidationInfo) -> Any:
         """A printed table brings rows, columns and values; every other table needs rows and columns."""
@@ -64,6 +70,13 @@ class TableSpec(Strict):
                 raise PydanticCustomError("missing", "this key is required")
         elif value or not axis:
             raise ValueError("a table with `reference` has the rows, columns and values of the paper; leave it out")
+        return value
+
+    @field_validator("among")
+    @classmethod
+    def _of_the_best(cls, value: list[str], info: ValidationInfo) -> list[str]:
+        if value and info.data.get("best", "unread") is None:
+            raise ValueError('it says among which entries the best is marked; add best = "greatest" or "smallest"')
         return value
 
     @field_validator("part")

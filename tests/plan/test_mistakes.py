@@ -164,6 +164,18 @@ MISTAKES: dict[str, tuple[tuple[str, str], str]] = {
         ("[whitebox]", TABLE + 'average = "attack"\n[whitebox]'),
         'tables[0]: average: "attack" cannot both tell apart and be averaged over',
     ),
+    "an unknown facet of what the best differs in": (
+        ("[whitebox]", TABLE + 'best = "greatest"\namong = "modle"\n[whitebox]'),
+        'tables[0]: among: "modle" makes no rows or columns.\n     did you mean: model?',
+    ),
+    "the best of means": (
+        ("[whitebox]", TABLE + 'value = "mean_l2"\nbest = "smallest"\n[whitebox]'),
+        "tables[0]: best: paired tests compare rates, and mean L2 distance is none.",
+    ),
+    "among without best": (
+        ("[whitebox]", TABLE + 'among = "model"\n[whitebox]'),
+        'tables[0].among: it says among which entries the best is marked; add best = "greatest" or "smallest"',
+    ),
     "an unknown facet of a claim": (
         ("[whitebox]", CLAIM.replace("facts.bn", "facts.nb") + "[whitebox]"),
         'claims[0]: facet "facts.nb" is not known.\n     did you mean: facts.bn',

@@ -126,7 +126,7 @@ def check_line(line: str, kinds: str) -> None:
     for cell in cells_of(line):
         spanned = re.match(r"\\multicolumn\{(\d+)\}", cell)
         if kinds[position : position + 1] == "S" and not spanned:
-            assert re.fullmatch(r"([+-]?\d+(\.\d+)?)?", without_braces(cell)), line
+            assert re.fullmatch(r"((\\bfseries )?[+-]?\d+(\.\d+)?)?", without_braces(cell)), line
         position += int(spanned[1]) if spanned else 1
     assert position == len(kinds), line
 
