@@ -86,7 +86,7 @@ def test_every_network_is_built_with_every_norm_and_shows_it(name: str) -> None:
         for norm in NORMS:
             families[norm] = take_census(NETWORKS.get(name)(classes=100, norm=norm, width=16)).family
     assert families == {
-        "none": "none", "bn": "bn", "in": "in", "ln": "ln", "gn": "gn", "ws-gn": "gn", "rn": "other"
+        "none": "none", "bn": "bn", "in": "in", "ln": "ln", "gn": "gn", "ws-gn": "gn", "rn": "rn"
     }  # fmt: skip
 
 
