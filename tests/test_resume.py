@@ -43,6 +43,8 @@ def stop(path: Path, signal_number: int, batches: int = 3) -> subprocess.Complet
     process = subprocess.Popen(
         [sys.executable, "-m", "harness", "run", str(path)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=path.parent, env=dict(os.environ),
+        # What runs in a shell's background ignores interrupts, and so would its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 60
     while len(list((path.parent / ".harness" / "partial").glob("*/*.parquet"))) < 2 * batches:
