@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from harness.metrics.agreement import verdicts
+from harness.metrics.averages import scores_in_common
 from harness.metrics.gain import relative_gain
 from harness.report.summaries import missing_of
 from harness.report.table import Entry, Run
@@ -24,6 +24,6 @@ def gain_entry(changed: Sequence[Run], base: Sequence[Run], counted: Callable[[R
     runs = (*changed, *base)
     if missing := missing_of(runs):
         return Entry(GAIN, None, runs=runs, missing=missing, comparison=GAIN)
-    judged = pd.concat([verdicts(counted(run), run.metric) for run in runs], axis=1, join="inner").to_numpy(dtype=bool)
+    judged = scores_in_common([counted(run) for run in runs], runs[0].metric).to_numpy(dtype=bool)
     estimate = relative_gain(judged[:, : len(changed)], judged[:, len(changed) :])
     return Entry(GAIN, estimate, runs=runs, missing="" if estimate else "undefined", comparison=GAIN)
