@@ -10,7 +10,7 @@ from harness.metrics.paired import PairedMeans
 from harness.report.claims import Claim, Comparison
 from harness.report.facets import header_of
 from harness.report.markdown import bullets, pipes, plain
-from harness.report.words import CLEAN, DENOMINATOR_WORDS, GAIN, METRIC_WORDS, NO_NUMBER
+from harness.report.words import CLEAN_RATES, DENOMINATOR_WORDS, GAIN, METRIC_WORDS, NO_NUMBER
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -73,7 +73,7 @@ def p_words(p: float) -> str:
 
 def _paragraphs(claim: Claim) -> str:
     spec = claim.spec
-    of = "" if claim.spec.value in (*CLEAN, GAIN) else f" {DENOMINATOR_WORDS[claim.denominator]}"
+    of = "" if claim.spec.value in (*CLEAN_RATES, GAIN) else f" {DENOMINATOR_WORDS[claim.denominator]}"
     words = METRIC_WORDS[spec.value]
     common = [f"where {_filter_words(spec.where)}"] if spec.where else []
     means = [f"mean over {', '.join(spec.average)}"] if spec.average else []

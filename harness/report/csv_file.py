@@ -9,7 +9,7 @@ import pandas as pd
 from harness.papers import KEYS
 from harness.report.formats import FORMATS, Format
 from harness.report.table import Entry, Printed, Row, Run, Table
-from harness.report.words import CLEAN
+from harness.report.words import CLEAN_RATES
 
 COLUMNS = (
     "table", "dataset", "mode", "attack", "threat", "norm", "epsilon", "seed", "surrogate", "target", "metric",
@@ -67,7 +67,7 @@ def _beside(table: Table, row: Row, column: tuple[str, ...], entry: Entry, print
         "column": " ".join(filter(None, column)),
         **{key: getattr(value, key) for key in KEYS if key not in ("paper", "table", "metric")},
         "metric": entry.metric,
-        "denominator": "all" if entry.metric in CLEAN else table.denominator,
+        "denominator": "all" if entry.metric in CLEAN_RATES else table.denominator,
         **_measured(entry),
         "paper": value.number / 100,
         "difference": None if difference is None else round(difference / 100, 6),
@@ -98,7 +98,7 @@ def _line(table: Table, run: Run) -> dict[str, Any]:
         "surrogate": cell.surrogate,
         "target": cell.target,
         "metric": run.metric,
-        "denominator": "all" if run.metric in CLEAN else table.denominator,
+        "denominator": "all" if run.metric in CLEAN_RATES else table.denominator,
         **_measured(run),
         "record": cell.id,
     }

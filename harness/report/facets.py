@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 from harness.cells import Cells
 from harness.core.errors import HarnessError, did_you_mean
 from harness.report.relation import MEANS_OVER
-from harness.report.words import CLEAN, MEANS, METRIC_WORDS
+from harness.report.words import CLEAN_RATES, MEANS, METRIC_WORDS
 from harness.spec import ClaimSpec, Suite, TableSpec
 
 Mode = Literal["clean", "whitebox", "transfer"]
@@ -92,7 +92,7 @@ def mode_of(asked: TableSpec | ClaimSpec, facets: Collection[str], sections: Col
         HarnessError: when the suite lacks the section, or a key makes no sense for clean images.
     """
     mode, value = asked.mode, asked.value
-    if value in CLEAN:
+    if value in CLEAN_RATES:
         for key, given in (("mode", mode), ("denominator", asked.denominator not in (None, "all"))):
             if given:
                 raise HarnessError(

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.report.table import Entry, Row, Table
-from harness.report.words import CLEAN, MEANS, METRIC_WORDS, NO_NUMBER, written
+from harness.report.words import CLEAN_RATES, MEANS, METRIC_WORDS, NO_NUMBER, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -149,7 +149,7 @@ def _number(entry: Entry) -> float:
 
 def _is_clean(table: Table, column: int) -> bool:
     """Whether a column holds clean accuracies beside something else."""
-    return table.metric not in CLEAN and any(row.entries[column].metric in CLEAN for row in table.rows)
+    return table.metric not in CLEAN_RATES and any(row.entries[column].metric in CLEAN_RATES for row in table.rows)
 
 
 def _row_label(row: Row) -> str:

@@ -13,7 +13,7 @@ from harness.metrics.counting import Mask, correct_by_all, correct_when_clean
 from harness.metrics.estimate import Estimate, wilson
 from harness.report.evidence import Evidence
 from harness.report.table import Missing
-from harness.report.words import CLEAN
+from harness.report.words import CLEAN_RATES
 from harness.store import Record
 
 
@@ -74,7 +74,7 @@ def _without_record(cell: Cell, evidence: Evidence) -> Measurement:
 
 
 def _conditions(metric: str, denominator: str, data: DatasetEntry) -> list[str]:
-    if metric in CLEAN:
+    if metric in CLEAN_RATES:
         return []
     keep = {"all-correct": "common-correct"}.get(data.keep, data.keep)
     return [condition for condition in dict.fromkeys((keep, denominator)) if condition != "all"]

@@ -16,7 +16,7 @@ from harness.report.flag_notes import sentences as flag_sentences
 from harness.report.relation import MEANS_OVER
 from harness.report.table import Run, Table
 from harness.report.words import (
-    CLEAN,
+    CLEAN_RATES,
     DENOMINATOR_WORDS,
     GAIN,
     INCOMPLETE_MARK,
@@ -48,7 +48,7 @@ def notes_of(table: Table, evidence: Evidence) -> Table:
 
 
 def _counted(table: Table, runs: list[Run], evidence: Evidence) -> Iterator[str]:
-    shown = [run for run in runs if run.metric not in CLEAN or table.metric in CLEAN]
+    shown = [run for run in runs if run.metric not in CLEAN_RATES or table.metric in CLEAN_RATES]
     counts = sorted({run.estimate.n for run in shown if run.estimate})
     words = METRIC_WORDS[table.metric]
     bare = table.metric in (*MEANS, GAIN) and table.denominator == "all"
@@ -56,7 +56,7 @@ def _counted(table: Table, runs: list[Run], evidence: Evidence) -> Iterator[str]
     unit = "" if table.metric in MEANS else " in percent"
     number = f"; n = {count_words(counts)} per entry" if counts else ""
     yield f"{words[0].upper()}{words[1:]}{unit}{of}{number}."
-    if table.reference or table.metric in CLEAN:
+    if table.reference or table.metric in CLEAN_RATES:
         return  # count all images, whatever the suite keeps for its other tables
     used = {run.cell.dataset for run in runs}
     kept = {entry.keep for entry in evidence.cells.datasets if entry.label in used} & KEEP_WORDS.keys()
@@ -166,7 +166,7 @@ def _members(runs: list[Run], evidence: Evidence) -> Iterator[str]:
     """Robust accuracy after each member of composed attacks: which of them did the work."""
     for run in runs:
         record = evidence.record(run.cell)
-        values = record.values if record and run.metric not in CLEAN else {}
+        values = record.values if record and run.metric not in CLEAN_RATES else {}
         after = [
             f"{100 * value:.1f} after {key[len(AFTER) :]}" for key, value in values.items() if key.startswith(AFTER)
         ]

@@ -21,7 +21,7 @@ METRIC_WORDS = {
 }
 """How the report calls what it measures."""
 
-CLEAN = ("clean_accuracy", "clean_error")
+CLEAN_RATES = ("clean_accuracy", "clean_error")
 """Metrics of clean images, which count all of them; over the correct ones they would be 100% by construction."""
 
 GAIN: Final = "accuracy_gain"

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from harness.report import Report
+from harness.spec import TableSpec
+
 from .lab import Lab
-from .printed import transfer_lab, whitebox_lab
+from .printed import awais_lab, report, transfer_lab, whitebox_lab
 
 T, F = True, False
 
@@ -71,3 +74,14 @@ def table4(tmp_path_factory: pytest.TempPathFactory) -> Lab:
 def table1(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """A suite with parts of Tables 1, 2 and 10 of benz2021; read only."""
     return whitebox_lab(tmp_path_factory.mktemp("table1"))
+
+
+@pytest.fixture(params=["benz2021/1", "benz2021/2", "benz2021/4", "awais2020/1"])
+def made(request: pytest.FixtureRequest, tmp_path: Path) -> Report:
+    """Tables with headers of two lines, joined pairs, a grouped header, and headings."""
+    reference = request.param
+    if reference == "benz2021/4":
+        return report(transfer_lab(tmp_path), TableSpec(reference=reference))
+    if reference == "awais2020/1":
+        return report(awais_lab(tmp_path), TableSpec(reference=reference))
+    return report(whitebox_lab(tmp_path), TableSpec(reference=reference, where={"norm": "l2"}))

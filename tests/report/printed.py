@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from harness.report import Report, render
+from harness.spec import TableSpec
+
 from .lab import Lab
 
 IMAGES = 20
@@ -56,4 +59,20 @@ def whitebox_lab(path: Path) -> Lab:
         lab.attack(name, name, wrong(attacked), "PGD-20", L2, data=data)
         lab.attack(name, name, wrong(attacked + 3), "PGD-20", LINF, data=data)
         lab.attack(name, name, wrong(5), "FGSM", ("linf", 4 / 255, "L∞ 4/255"), data=data)
+    return lab
+
+
+def report(lab: Lab, *tables: TableSpec) -> Report:
+    """The report of a suite with these tables."""
+    return render(lab.suite(*tables), lab.cells(), lab.store)
+
+
+def awais_lab(path: Path) -> Lab:
+    """A table whose groups have headings of their own."""
+    lab = Lab(path)
+    data = lab.data("Cifar", samples=IMAGES, dataset="cifar10")
+    lab.called("BIM", attack="bim")
+    lab.model("p", label="ResNet20")
+    lab.judge_clean("p", wrong(1), data=data)
+    lab.attack("p", "p", wrong(12), "BIM", ("linf", 0.02, "L∞ 0.02"), data=data)
     return lab

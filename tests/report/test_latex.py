@@ -20,9 +20,8 @@ from harness.report.words import Written
 from harness.spec import TableSpec
 
 from .lab import Lab
-from .printed import transfer_lab, whitebox_lab
+from .printed import awais_lab, report
 from .test_formats import whitebox_table
-from .test_printed_formats import awais_lab, report
 
 COMMITTED = sorted((Path(__file__).parents[2] / "reports").rglob("*.tex"))
 PACKAGES = ("booktabs", "multirow", "siunitx", "adjustbox")
@@ -132,17 +131,6 @@ def check_line(line: str, kinds: str) -> None:
 
 
 # --- soundness --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(params=["benz2021/1", "benz2021/2", "benz2021/4", "awais2020/1"])
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> Report:
-    """Tables with headers of two lines, joined pairs, a grouped header, and headings."""
-    reference = request.param
-    if reference == "benz2021/4":
-        return report(transfer_lab(tmp_path), TableSpec(reference=reference))
-    if reference == "awais2020/1":
-        return report(awais_lab(tmp_path), TableSpec(reference=reference))
-    return report(whitebox_lab(tmp_path), TableSpec(reference=reference, where={"norm": "l2"}))
 
 
 def test_tables_of_papers_are_sound(made: Report) -> None:

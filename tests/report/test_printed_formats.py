@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from harness.report import FORMATS, Report, Table, render, write
+from harness.report import FORMATS, Report, Table, write
 from harness.report.csv_file import csv
 from harness.report.figure import png
 from harness.report.json_file import json_text
@@ -19,34 +19,8 @@ from harness.report.terminal import terminal
 from harness.spec import TableSpec
 
 from .lab import Lab
-from .printed import IMAGES, transfer_lab, whitebox_lab, wrong
+from .printed import awais_lab, report
 from .test_formats import read_pipes
-
-
-def report(lab: Lab, *tables: TableSpec) -> Report:
-    return render(lab.suite(*tables), lab.cells(), lab.store)
-
-
-def awais_lab(path: Path) -> Lab:
-    """A table whose groups have headings of their own."""
-    lab = Lab(path)
-    data = lab.data("Cifar", samples=IMAGES, dataset="cifar10")
-    lab.called("BIM", attack="bim")
-    lab.model("p", label="ResNet20")
-    lab.judge_clean("p", wrong(1), data=data)
-    lab.attack("p", "p", wrong(12), "BIM", ("linf", 0.02, "L∞ 0.02"), data=data)
-    return lab
-
-
-@pytest.fixture(params=["benz2021/1", "benz2021/2", "benz2021/4", "awais2020/1"])
-def made(request: pytest.FixtureRequest, tmp_path: Path) -> Report:
-    """Tables with headers of two lines, joined pairs, a grouped header, and headings."""
-    reference = request.param
-    if reference == "benz2021/4":
-        return report(transfer_lab(tmp_path), TableSpec(reference=reference))
-    if reference == "awais2020/1":
-        return report(awais_lab(tmp_path), TableSpec(reference=reference))
-    return report(whitebox_lab(tmp_path), TableSpec(reference=reference, where={"norm": "l2"}))
 
 
 def test_markdown_reads_back_line_by_line(table4: Lab) -> None:
