@@ -6,8 +6,9 @@ Both craft with every attack on every surrogate, all steps, and ask every target
 same size, in float32. Harness runs as it runs a suite: clean predictions, crafting on the fast twin, verification of
 every image, judging by the original models, outcomes of every sample. The floor is what the passes alone would need:
 those of crafting at the measured time of a pass of the twin, those of judging at that of the original, both in full
-batches. Times are CPU seconds of the process, which other work on the machine hardly changes; with one thread
-(OMP_NUM_THREADS=1) they are exact. All run in turn, `--repeats` times; the fastest run of each counts.
+batches. Times are CPU seconds of the process; use one thread (OMP_NUM_THREADS=1), for idle ones count. A machine that
+others share slows down and speeds up by a tenth within minutes, so the floor is measured right before and right after
+every run of a contender, and each ratio is the median of `--repeats` ratios of neighbours in time.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from __future__ import annotations
 import argparse
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,6 +85,12 @@ class Matrix(NamedTuple):
 Rates = dict[tuple[str, str, str], float]
 """Surrogate, attack and target to the share of images that the target gets wrong."""
 
+Rated = dict[str, Rates]
+"""By contender."""
+
+Times = dict[str, list[tuple[float, float]]]
+"""By contender: seconds of every repeat, and those of the floor measured around it."""
+
 
 def by_harness(matrix: Matrix) -> Rates:
     """Jobs as a suite has them."""
@@ -142,21 +150,44 @@ def floor(matrix: Matrix) -> float:
             loss = torch.nn.functional.cross_entropy(twin(points), labels, reduction="sum")
             torch.autograd.grad(loss, points)
 
-        seconds += len(ATTACKS) * STEPS * batches * fastest(both)
+        seconds += len(ATTACKS) * STEPS * batches * usual(both)
     asked = 1 + len(ATTACKS) * len(matrix.surrogates)
     for model in matrix.targets.values():
-        seconds += asked * batches * fastest(lambda model=model: predict(model, images))  # type: ignore[misc]
+        seconds += asked * batches * usual(lambda model=model: predict(model, images))  # type: ignore[misc]
     return seconds
 
 
-def fastest(run: Callable[[], object], times: int = 5) -> float:
-    """CPU seconds of the fastest of a few runs."""
-    seconds = []
-    for _ in range(times):
-        begin = time.process_time()
-        run()
-        seconds.append(time.process_time() - begin)
-    return min(seconds)
+def usual(run: Callable[[], object], times: int = 5) -> float:
+    """CPU seconds of a run: the median of a few."""
+    return float(np.median([cpu_seconds(run) for _ in range(times)]))
+
+
+def cpu_seconds(run: Callable[[], object]) -> float:
+    """Of this process, while something runs."""
+    begin = time.process_time()
+    run()
+    return time.process_time() - begin
+
+
+def first(data: Dataset, count: int) -> Dataset:
+    """Some of its images."""
+    return replace(data, images=data.images[:count], labels=data.labels[:count], indices=data.indices[:count])
+
+
+def race(matrix: Matrix, contenders: Mapping[str, Callable[[Matrix], Rates]], repeats: int) -> tuple[Times, Rated]:
+    """Times of every contender and of the floor around it, and the success rates of the last repeat."""
+    times: Times = {name: [] for name in contenders}
+    rated: Rated = {}
+    for run in contenders.values():  # What is imported at the first use counts for nobody.
+        run(matrix._replace(data=first(matrix.data, 16)))
+    before = floor(matrix)
+    for _ in range(repeats):
+        for name, run in contenders.items():
+            seconds = cpu_seconds(lambda name=name, run=run: rated.update({name: run(matrix)}))  # type: ignore[misc]
+            after = floor(matrix)
+            times[name].append((seconds, (before + after) / 2))
+            before = after
+    return times, rated
 
 
 def main() -> None:
@@ -167,38 +198,33 @@ def main() -> None:
     parser.add_argument("--surrogates", nargs="+", default=[zoo.format("resnet18-bn"), zoo.format("resnet18-none")])
     parser.add_argument("--targets", nargs="+", default=[zoo.format(name) for name in names])
     parser.add_argument("--samples", type=int, default=256)
-    parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="also write the table to this file")
     options = parser.parse_args()
     data = load_dataset("parquet", {"path": "cifar10"}, samples=options.samples)
     surrogates, targets = ({name: load_model(name) for name in ids} for ids in (options.surrogates, options.targets))
     matrix = Matrix(surrogates, targets, data)
     contenders = {"harness": by_harness, "torchattacks and a scoring loop": by_torchattacks}
-    seconds, rates, floors = dict.fromkeys(contenders, float("inf")), dict.fromkeys(contenders, Rates()), []
-    for _ in range(options.repeats):
-        floors.append(floor(matrix))
-        for name, run in contenders.items():
-            begin = time.process_time()
-            rates[name] = run(matrix)
-            seconds[name] = min(seconds[name], time.process_time() - begin)
+    times, rates = race(matrix, contenders, options.repeats)
     ours, theirs = (rates[name] for name in contenders)
-    slowest = max(seconds.values())
-    rows = [
-        [
-            name, f"{taken:.1f}", f"{taken / slowest:.2f}", f"{taken / min(floors):.2f}",
-            f"{np.mean(list(rates[name].values())):.1%}",
-        ]
-        for name, taken in seconds.items()
-    ]  # fmt: skip
-    headers = ["", "CPU seconds", "time / slowest", "time / floor", "mean success, all images"]
+    slowest = np.array(times["torchattacks and a scoring loop"])[:, 0]
+    rows = []
+    for name, pairs in times.items():
+        seconds, floors = np.array(pairs).T
+        rows.append([
+            name, f"{np.median(seconds):.1f}", f"{np.median(seconds / slowest):.2f}",
+            f"{np.median(seconds / floors):.2f}", f"{np.mean(list(rates[name].values())):.1%}",
+        ])  # fmt: skip
+    every_floor = [floor for pairs in times.values() for _, floor in pairs]
+    headers = ["", "CPU seconds", "time / torchattacks", "time / floor", "mean success, all images"]
     shape = f"{len(matrix.surrogates)} surrogates x {len(ATTACKS)} attacks x {len(matrix.targets)} targets"
     largest = {attack: max(abs(ours[key] - theirs[key]) for key in ours if key[1] == attack) for attack in ATTACKS}
     text = (
         f"# Transfer matrix: {shape}, {len(data.labels)} CIFAR-10 (JPEG) test images, float32\n\n"
         f"On {processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}, "
-        f"Python {platform.python_version()}; L∞ 8/255, {STEPS} steps, batches of {BATCH_SIZE}. "
-        f"Floor: {min(floors):.1f} s.\n\nSurrogates: {', '.join(matrix.surrogates)}. "
-        f"Targets: {', '.join(matrix.targets)}.\n\n"
+        f"Python {platform.python_version()}; L∞ 8/255, {STEPS} steps, batches of {BATCH_SIZE}; "
+        f"floor {np.median(every_floor):.1f} s, medians of {options.repeats} repeats.\n\n"
+        f"Surrogates: {', '.join(matrix.surrogates)}. Targets: {', '.join(matrix.targets)}.\n\n"
         f"{tabulate(rows, headers, 'github', disable_numparse=True)}\n\n"
         "Largest difference of a success rate between the two: "
         f"{', '.join(f'{attack} {value:.1%}' for attack, value in largest.items())}.\n"
