@@ -127,6 +127,7 @@ def plan_summary(plan: Plan, store: Store) -> dict[str, Any]:
         "stored": len(plan.cells.ids() - missing),
         "missing": len(missing),
         "passes": sum(job.passes for job, _ in work),
+        "random_weights": [name for name, model in plan.models.items() if model.entry.description.random_weights],
         "seconds_at_most": round(sum(job.seconds for job, _ in work), 1),
         "jobs": [
             {

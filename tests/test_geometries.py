@@ -12,6 +12,7 @@ from PIL import Image
 
 import harness
 from harness.cells import Cell
+from harness.commands import plan
 from harness.core.errors import Problems
 from harness.core.geometry import square
 from harness.judging import predict
@@ -151,3 +152,16 @@ def test_a_number_as_size_gives_all_models_the_same_images(suite: Path) -> None:
     (entry,) = results.plan.cells.datasets
     assert list(entry.fingerprints) == [""]
     assert not results.plan.cells.carried
+
+
+def test_a_plan_says_on_whose_images_a_model_is_asked_and_which_weights_are_random(
+    suite: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan(
+        str(suite), resolved=False, limit=None, seed=None, overrides=(), store=None, download=False,
+        random_weights=False, as_json=False,
+    )  # fmt: skip
+    printed = capsys.readouterr().out
+    for asked in ("large on images of small", "small on images of other", "large on images of other"):
+        assert asked in printed
+    assert "random weights: small, large, other" in printed

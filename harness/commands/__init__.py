@@ -5,9 +5,9 @@ What loads torch is imported inside the functions that need it, so that reports 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
@@ -84,11 +84,11 @@ def plan(
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     numbers, several = ("targets", "stored", "passes"), len(made.cells.datasets) > 1
-    names = ("mode", "attack", "threat", *(["dataset"] if several else []), "surrogate")
-    for heading in (*names, *numbers, *(["arguments"] if resolved else [])):
+    names = ("mode", "attack", "threat", *(["dataset"] if several else []))
+    for heading in (*names, "model", *numbers, *(["arguments"] if resolved else [])):
         table.add_column(heading, justify="right" if heading in numbers else "left")
     for job in summary["jobs"]:
-        row = [job[key] for key in names]
+        row = [*(job[key] for key in names), _asked(job)]
         counts = [str(len(job["targets"])), f"{job['stored']}/{len(job['targets'])}", f"{job['passes']:,}"]
         arguments = ", ".join(f"{key}={value}" for key, value in job["arguments"].items())
         table.add_row(*row, *counts, *([arguments] if resolved else []))
@@ -100,6 +100,16 @@ def plan(
         f"\n{summary['cells']} cells: {summary['stored']} stored, {summary['missing']} missing; "
         f"{work}, about {duration(summary['seconds_at_most'])} on this CPU{early}"
     )
+    if summary["random_weights"]:
+        stdout().print(f"random weights: {', '.join(summary['random_weights'])}")
+
+
+def _asked(job: Mapping[str, Any]) -> str:
+    """The model that crafts, or predicts; and on whose images, where these are made for a model of another geometry."""
+    model: str = job["surrogate"]
+    if job["mode"] == "clean" and job["targets"] != [model]:
+        return f"{job['targets'][0]} on images of {model}"
+    return model
 
 
 def train(card: str, *, device: str, force: bool, verify: bool, as_json: bool) -> int:

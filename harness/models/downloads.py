@@ -67,12 +67,14 @@ def fetch_hub(repository: str, files: Sequence[str], where: str, *, beside: Sequ
     """
     hub, errors = library("huggingface_hub"), library("huggingface_hub.errors")
     name, _, revision = repository.partition("@")
-    reason = "the repository has no such file"
+    reason, out_of_reach = "the repository has no such file", False
     for file in files:
         try:
-            return _undamaged(Path(hub.hf_hub_download(name, file, revision=revision or None)), where)
+            # The library tries an unreachable hub for half a minute; once is enough.
+            path = hub.hf_hub_download(name, file, revision=revision or None, local_files_only=out_of_reach)
+            return _undamaged(Path(path), where)
         except errors.LocalEntryNotFoundError:
-            reason = "not in the cache, and the hub is out of reach"
+            reason, out_of_reach = "not in the cache, and the hub is out of reach", True
         except errors.EntryNotFoundError:
             continue
         except (OSError, errors.HFValidationError) as error:

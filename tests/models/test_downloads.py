@@ -6,10 +6,12 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import huggingface_hub
 import pytest
+from huggingface_hub.errors import LocalEntryNotFoundError
 
 from harness.core.errors import HarnessError
-from harness.models.downloads import fetch_url
+from harness.models.downloads import fetch_hub, fetch_url
 from tests.models.server import FileServer, serving
 
 CONTENT = b"some weights" * 1000
@@ -83,3 +85,16 @@ def test_a_cache_that_cannot_be_written_is_an_error(server: FileServer, cache: P
     cache.write_text("a file where the folder should be")
     with pytest.raises(HarnessError, match="cannot be downloaded"):
         fetch_url(server.url, "x")
+
+
+def test_a_hub_that_is_out_of_reach_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache_only = []
+
+    def unreachable(*_: object, local_files_only: bool, **__: object) -> str:
+        cache_only.append(local_files_only)
+        raise LocalEntryNotFoundError("no connection")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", unreachable)
+    with pytest.raises(HarnessError, match="the hub is out of reach"):
+        fetch_hub("someone/model", ("model.safetensors", "pytorch_model.bin"), "x")
+    assert cache_only == [False, True]
