@@ -25,7 +25,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "packages": {"torch": torch.__version__}
         | {name: installed for name in PACKAGES if (installed := version_of(name))},
         "platform": platform.platform(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor(),
+        "device": device_name(device),
         "threads": torch.get_num_threads(),
     }
 
@@ -36,6 +36,12 @@ def version_of(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
+
+
+def device_name(device: torch.device | str) -> str:
+    """The name of a GPU, or of the processor."""
+    device = torch.device(device)
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
 
 
 def processor() -> str:

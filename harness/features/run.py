@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
 import shutil
 import time
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from harness.core.errors import HarnessError
 from harness.data import Dataset, fingerprint
 from harness.data.feature_card import FeatureCard, feature_cards, features_file, features_folder, read_feature_card
 from harness.data.load import load_dataset
+from harness.environment import device_name
 from harness.features.extraction import Extraction, start
 from harness.features.shards import Shard, Shards, Timed
 from harness.models import load_model
@@ -182,8 +182,7 @@ def measured(whole: Shard) -> dict[str, Any]:
 
 def machine(device: str) -> dict[str, str]:
     """Where a set was made."""
-    name = torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine()
-    return {"device": name, "torch": torch.__version__}
+    return {"device": device_name(device), "torch": torch.__version__}
 
 
 def write_features(file: Path, whole: Shard, classes: tuple[str, ...]) -> None:

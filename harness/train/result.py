@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from harness.attacks.resolve import resolve
 from harness.core.threat import ThreatModel
 from harness.data import Dataset
 from harness.data.load import load_dataset
+from harness.environment import device_name
 from harness.job import CraftJob
 from harness.judging import Arena, run_clean
 from harness.models.card import Card, file_sha256, weights_path
@@ -109,7 +109,7 @@ def result_of(
         "test_fingerprint": test_set.fingerprint,
         "epochs": len(history),
         "seconds": round(sum(epoch.seconds for epoch in history), 1),
-        "device": torch.cuda.get_device_name(device) if device.startswith("cuda") else platform.machine(),
+        "device": device_name(device),
         "torch": torch.__version__,
         "losses": [round(epoch.loss, 4) for epoch in history],
         "train_accuracies": [round(epoch.train_accuracy, 4) for epoch in history],
