@@ -78,15 +78,18 @@ eot = 2
 name = "mi-di-ti-si-fgsm"
 steps = 2
 smallest = 0.7
+threats = ["linf"]
 
 [[attacks]]
 name = "vt-ni-fgsm"
 steps = 2
 neighbours = 2
+threats = ["linf"]
 
 [[attacks]]
 name = "mi-admix-fgsm"
 steps = 2
+threats = ["linf"]
 
 [[attacks]]
 name = "apgd-ce"
@@ -101,7 +104,7 @@ models = "bn"
 name = "apgd-t"
 steps = 3
 targets = 2
-threats = "linf"
+threats = ["linf"]
 
 [[attacks]]
 name = "fab"
@@ -112,7 +115,7 @@ threats = ["linf", "l1"]
 name = "fab-t"
 steps = 2
 targets = 2
-threats = "linf"
+threats = ["linf"]
 
 [[attacks]]
 name = "square"
@@ -121,18 +124,18 @@ queries = 10
 [[attacks]]
 name = "rays"
 queries = 10
-threats = "linf"
+threats = ["linf"]
 
 [[attacks]]
 name = "deepfool"
 steps = 2
-threats = "linf"
+threats = ["linf"]
 
 [[attacks]]
 name = "cw"
 steps = 2
 binary_search_steps = 2
-threats = "l2"
+threats = ["l2"]
 """
 
 

@@ -19,7 +19,7 @@ from harness.models.classifier import Classifier
 from harness.models.views import take_batchnorm_view
 from harness.plan import Options, make_plan
 from harness.report.evidence import Evidence
-from harness.report.page import closing
+from harness.report.page import closing, what_was_run
 from harness.runner import Results
 
 SuiteFile = Callable[..., Path]
@@ -197,6 +197,13 @@ def test_the_batch_size_is_part_of_the_question_of_these_models_and_of_no_others
     assert same == {cell for cell in small if "batch" not in cell}
     arguments = [job.questions[0].arguments for job in make_plan(suite(ADAPTIVE)).jobs]
     assert [given["batch_size"] for given in arguments] == [8, 8]
+
+
+def test_a_page_lists_an_attack_once_with_the_batch_size_where_that_matters(suite: Write) -> None:
+    results = harness.run(suite('[whitebox]\nmodels = ["population", "batch"]\n'), limit=4)
+    page = "\n".join(what_was_run(Evidence(results.plan.cells, results.store)))
+    (line,) = [line for line in page.splitlines() if line.startswith("| pgd")]
+    assert line.rstrip(" |").endswith("batch_size = 8 for models whose predictions depend on the batch")
 
 
 def test_the_population_view_is_the_model_and_has_its_ids(suite: Write) -> None:

@@ -19,6 +19,9 @@ from harness.report.words import NO_NUMBER, Written, count_words, interval_legen
 from harness.spec import Suite
 from harness.store import CARRIED
 
+BATCH = "batch_size"
+"""The argument of questions whose answers depend on the batch."""
+
 FINGERPRINT_DIGITS = 12
 """Printed digits of a fingerprint: enough to compare by eye."""
 
@@ -130,17 +133,22 @@ def _view(model: ModelEntry) -> str:
 
 def _attacks(evidence: Evidence) -> Iterator[list[str]]:
     """One line per attack and threat model with other arguments, in the order of the plan."""
-    seen: dict[tuple[str, ...], dict[str, None]] = {}
+    threats: dict[tuple[str, ...], dict[str, None]] = {}
+    batches: dict[tuple[str, ...], dict[Any, None]] = {}
     for cell in evidence.cells.cells:
         record = evidence.record(cell) if cell.mode != "clean" else None
         if record:
             question = record.question
-            given = {key: value for key, value in question.arguments.items() if key != CARRIED}
+            given = {key: value for key, value in question.arguments.items() if key not in (CARRIED, BATCH)}
             arguments = ", ".join(f"{key} = {_argument(value)}" for key, value in given.items())
             key = (cell.attack, question.attack or "", question.attack_version or "", arguments)
-            seen.setdefault(key, {})[cell.threat] = None
-    for (label, name, version, arguments), threats in seen.items():
-        yield [label, name, version, "; ".join(threats), arguments]
+            threats.setdefault(key, {})[cell.threat] = None
+            batches.setdefault(key, {})[question.arguments.get(BATCH)] = None
+    for (*names, arguments), labels, sizes in zip(threats, threats.values(), batches.values(), strict=True):
+        fixed = [f"{BATCH} = {size}" for size in sizes if size is not None]
+        if fixed and None in sizes:
+            fixed[-1] += " for models whose predictions depend on the batch"
+        yield [*names, "; ".join(labels), ", ".join([arguments, *fixed] if arguments else fixed)]
 
 
 def _argument(value: Any) -> str:
