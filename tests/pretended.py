@@ -46,6 +46,9 @@ class Backend(backend_registration._DummyBackendModule):
     def set_rng_state(self, state: Tensor, device: object = None) -> None:
         """Nothing is drawn on it: draws of harness are functions of counters."""
 
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        return [torch.bfloat16]
+
 
 class OnDevice(Tensor):
     """A tensor that lies on the device."""

@@ -128,7 +128,8 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
     modes = [(part, part.training) for part in module.modules()]
     flags = [(parameter, parameter.requires_grad, parameter.grad) for parameter in module.parameters()]
     buffers = State(module, parameters=False)
-    with torch.random.fork_rng():
+    # Every GPU, because seeding torch seeds them all; named, because torch warns where there are many.
+    with torch.random.fork_rng(range(torch.cuda.device_count()), device_type="cuda"):
         try:
             yield
         finally:

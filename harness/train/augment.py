@@ -47,5 +47,5 @@ def autoaugment(images: Tensor, generator: torch.Generator) -> Tensor:
     """
     seed = int(torch.randint(2**62, (1,), generator=generator))
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         return torch.stack([POLICY(image) for image in images])

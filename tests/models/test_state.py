@@ -54,3 +54,17 @@ def test_undisturbed_puts_back_a_buffer_that_was_replaced() -> None:
     with undisturbed(layer):
         layer.running_mean = torch.ones(3)
     assert layer.running_mean is mean
+
+
+def test_undisturbed_puts_back_the_generators_of_all_gpus_without_a_warning(
+    monkeypatch: pytest.MonkeyPatch, recwarn: pytest.WarningsRecorder
+) -> None:
+    states = {0: torch.zeros(1), 1: torch.ones(1)}
+    before = dict(states)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(states))
+    monkeypatch.setattr(torch.cuda, "get_rng_state", states.__getitem__)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: states.update({device: state}))
+    with undisturbed(nn.Identity()):
+        states.update(dict.fromkeys(states, torch.full((1,), 5.0)))
+    assert states == before
+    assert not recwarn.list
