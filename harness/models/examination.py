@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.core.losses import cross_entropy, margin
+from harness.core.precision import full_float32
 from harness.models.classifier import Classifier, undisturbed
 from harness.models.state import State
 
@@ -40,7 +41,7 @@ def examine(model: Classifier, images: Tensor, batch_size: int) -> dict[str, int
         batch_size: largest number of images on the device at once.
     """
     examination = Examination(model, images, batch_size)
-    with undisturbed(model):
+    with undisturbed(model), full_float32():
         try:
             counts = {flag: int(shown.sum()) for flag, shown in examination.findings()}
         finally:

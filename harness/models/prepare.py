@@ -15,15 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from harness.core.errors import in_one_line
-from harness.core.precision import PassPrecision
+from harness.core.precision import PassPrecision, full_float32
 from harness.models.classifier import Classifier, undisturbed
 from harness.models.compiled import compile_passes
 from harness.models.ensemble import Ensemble
 from harness.models.layout import layout_of
 from harness.models.rewrite import rewrite
 
-LARGEST_DEVIATION: dict[PassPrecision, float] = {"float32": 1e-3, "bfloat16": 5e-2}
-"""Of a twin's logits, relative to the largest logit; rounding gives about 1e-6 in float32 and 5e-3 in bfloat16."""
+LARGEST_DEVIATION = {"float32": 1e-3, "tf32": 1e-2, "bfloat16": 5e-2}
+"""Of a twin's logits, relative to the largest logit; rounding gives about 1e-6 in float32, 5e-3 in bfloat16, and on
+GPUs, where torch rounds float32 to TF32 unless told otherwise, an eighth of that."""
 
 SAFETY = 4
 """How much more than on a few clean images a twin may deviate on adversarial ones."""
@@ -78,7 +79,7 @@ def prepare(
         twin = copy.deepcopy(classifier)
     except Exception:  # noqa: BLE001 - copying runs foreign code, which may raise anything
         return Prepared(classifier, 0.0, 0, "float32")
-    with torch.no_grad(), undisturbed(classifier):
+    with torch.no_grad(), undisturbed(classifier), full_float32():
         expected = classifier(images)
     folded = rewrite(twin)
     rewritten, plain = twin.network, copy.deepcopy(classifier.network)
@@ -89,10 +90,16 @@ def prepare(
         fast = fast_twin(twin, passes)
         deviation = (expected - logits_of(fast, images)).abs().max().item()
         # False where logits are not finite.
-        if deviation <= LARGEST_DEVIATION[passes] * expected.abs().max().item():
+        if deviation <= largest_deviation(expected, passes):
             prepared = Prepared(fast, SAFETY * deviation, count, passes)
             return compiled(prepared, images, expected, compile_for) if compile_for else prepared
     return Prepared(fast, 0.0, 0, "float32")
+
+
+def largest_deviation(expected: Tensor, passes: PassPrecision) -> float:
+    """How far a twin's logits may be from those of the original (N, K)."""
+    rounding = "tf32" if passes == "float32" and expected.is_cuda else passes
+    return LARGEST_DEVIATION[rounding] * expected.abs().max().item()
 
 
 def compiled(prepared: Prepared, images: Tensor, expected: Tensor, size: int) -> Prepared:
@@ -105,7 +112,7 @@ def compiled(prepared: Prepared, images: Tensor, expected: Tensor, size: int) ->
     except Exception as error:  # noqa: BLE001 - compilers fail in many ways; what is not compiled is only slower
         warnings.warn(f"passes are not compiled: {in_one_line(error)}", stacklevel=2)
         return prepared
-    if deviation <= LARGEST_DEVIATION[prepared.precision] * expected.abs().max().item():
+    if deviation <= largest_deviation(expected, prepared.precision):
         return prepared._replace(model=fast, slack=max(prepared.slack, SAFETY * deviation))
     return prepared
 

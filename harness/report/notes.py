@@ -73,7 +73,7 @@ def _means(table: Table) -> Iterator[str]:
         yield f"{INCOMPLETE_MARK} some of the runs are missing from this mean."
     means = [entry for entry in table.entries if entry.estimate and not entry.comparison and len(entry.runs) != 1]
     if any(not (table.average and entry.runs) for entry in means):
-        yield "The interval of a mean is the mean of the intervals: wide enough even where its parts share their images."
+        yield "The interval of a mean is the mean of the intervals: wide enough even where parts share images."
     for over in dict.fromkeys(entry.over for entry in means if entry.over):
         yield f"{SUMMARIES[over]}: over the cells of the row whose relation is {' or '.join(MEANS_OVER[over]).lower()}."
 
