@@ -11,12 +11,13 @@ from typing import Any
 import torch
 
 import harness
+from harness.core.precision import tf32_allowed
 
 PACKAGES = ("torchvision", "timm", "torchattacks", "numpy", "pandas")
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Versions, source commit, platform and device."""
+    """Versions, source commit, platform, device, and on GPUs whether TF32 was allowed for crafting."""
     return {
         "harness": harness.__version__,
         **source_tree(),
@@ -27,6 +28,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "platform": platform.platform(),
         "device": device_name(device),
         "threads": torch.get_num_threads(),
+        **({"tf32": tf32_allowed()} if device.type == "cuda" else {}),
     }
 
 

@@ -24,6 +24,15 @@ def stages(policy: Precision) -> tuple[PassPrecision, ...]:
     return ("bfloat16", "float32") if policy == "screen" else (policy,)
 
 
+def tf32_allowed() -> bool:
+    """Whether GPUs run convolutions in TF32, which is what torch allows unless told otherwise."""
+    backends: Any = torch.backends
+    try:
+        return bool(backends.cudnn.allow_tf32)
+    except RuntimeError:
+        return bool(backends.cudnn.conv.fp32_precision == "tf32")
+
+
 @contextmanager
 def full_float32() -> Iterator[None]:
     """Passes in float32 as it is, on GPUs too.

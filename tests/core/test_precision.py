@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.core.precision import full_float32
+from harness.core.precision import full_float32, tf32_allowed
 from harness.judging import predict
 from harness.models import load_model
 
@@ -25,7 +25,9 @@ def rounding() -> Iterator[None]:
 
 
 def test_nothing_is_rounded_inside_and_settings_are_put_back(rounding: None) -> None:
+    assert tf32_allowed()
     with full_float32():
+        assert not tf32_allowed()
         assert not BACKENDS.cudnn.allow_tf32
         assert torch.get_float32_matmul_precision() == "highest"
     assert BACKENDS.cudnn.allow_tf32
@@ -38,7 +40,9 @@ def test_settings_in_torchs_newer_words_are_kept_too() -> None:
     before = products.fp32_precision
     products.fp32_precision = "tf32"
     try:
+        assert tf32_allowed()
         with full_float32():
+            assert not tf32_allowed()
             assert products.fp32_precision == BACKENDS.cudnn.conv.fp32_precision == "ieee"
         assert products.fp32_precision == "tf32"
         assert BACKENDS.cudnn.conv.fp32_precision == "tf32"
