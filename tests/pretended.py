@@ -1,9 +1,10 @@
 """A GPU that is none: what lies on it is computed by the CPU, but refuses to meet what does not lie on it.
 
 A machine without a GPU can tell with it whether every tensor of a run goes where the run goes. As a program, it runs a
-suite there and leaves the records in a store:
+suite there and leaves the records in a store, or trains a card:
 
-    python -m tests.pretended SUITE STORE
+    python -m tests.pretended run SUITE STORE
+    python -m tests.pretended train CARD
 
 In a process of its own, because torch takes one such device and never forgets it.
 """
@@ -25,6 +26,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 from harness.plan import Options, make_plan
 from harness.runner import execute
 from harness.store import Store
+from harness.train.run import train_card
 
 NAME = "pretended"
 
@@ -127,11 +129,15 @@ def device() -> Iterator[torch.device]:
         yield torch.device(NAME, 0)
 
 
-def main(suite: str, store: str) -> int:
-    """Run a suite on the device."""
-    plan = make_plan(suite, Options())
+def main(verb: str, file: str, *store: str) -> int:
+    """Run a suite or train a card on the device."""
+    if verb == "train":
+        with device() as there:
+            train_card(file, device=str(there), quiet=True)
+        return 0
+    plan = make_plan(file, Options())
     with device() as there:
-        outcome = execute(plan, Store(store), there, Console(stderr=True, quiet=True)).outcome
+        outcome = execute(plan, Store(*store), there, Console(stderr=True, quiet=True)).outcome
     for reason in set(outcome.failures.values()):
         sys.stderr.write(reason)
     return outcome.exit_code

@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 import harness
+from harness.models.card import read_card
 from harness.store import Store
+from harness.train.run import train_card
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -139,14 +141,71 @@ threats = ["l2"]
 """
 
 
+CARD = """
+summary = "a network"
+
+[architecture]
+network = "vgg6"
+norm = "bn"
+width = 4
+channels = 1
+
+[train_data]
+id = "digits"
+split = "train"
+
+[test_data]
+id = "digits"
+split = "test"
+
+[recipe]
+epochs = 1
+batch_size = 256
+learning_rate = 0.1
+crop = 1
+flip = true
+gradient_clip = 1.0
+average = 0.5
+"""
+
+ADVERSARIAL = """
+[recipe.adversarial]
+epsilon = 0.1
+steps = 2
+share = 0.5
+mode = "train"
+"""
+
+SMOOTH = """
+[recipe.gradient_similarity]
+weight = 0.1
+"""
+
+
+def on_device(*arguments: object) -> None:
+    """Run the program of `tests.pretended`."""
+    program = [sys.executable, "-m", "tests.pretended", *map(str, arguments)]
+    printed = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert printed.returncode == 0, printed.stderr
+
+
 @pytest.mark.parametrize("rest", [WHOLE_BATCHES, SAMPLE_BY_SAMPLE], ids=["whole batches", "sample by sample"])
 def test_everything_goes_where_the_run_goes(workplace: Path, rest: str) -> None:
     suite = workplace / "devices.toml"
     suite.write_text(SUITE + rest, encoding="utf-8")
-    program = [sys.executable, "-m", "tests.pretended", str(suite), str(workplace / "there")]
-    printed = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert printed.returncode == 0, printed.stderr
+    on_device("run", suite, workplace / "there")
     here, there = harness.run(suite), Store(workplace / "there")
     for cell in here.plan.cells.cells:
         expected, found = (store.outcomes(cell.id).sort_values("index") for store in (here.store, there))
         pd.testing.assert_frame_equal(found, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", [ADVERSARIAL, SMOOTH], ids=["adversarial", "smooth"])
+def test_training_goes_there_too(workplace: Path, recipe: str) -> None:
+    here, there = workplace / "here.toml", workplace / "there.toml"
+    for card in (here, there):
+        card.write_text(CARD + recipe, encoding="utf-8")
+    on_device("train", there)
+    expected, found = train_card(str(here), quiet=True), read_card(there).result
+    assert found["losses"] == pytest.approx(expected["losses"], rel=1e-3)
+    assert found["clean_accuracy"] == pytest.approx(expected["clean_accuracy"], abs=0.01)
