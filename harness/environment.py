@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 import harness
-from harness.core.precision import tf32_allowed
+from harness.core.tf32 import tf32_allowed
 
 PACKAGES = ("torchvision", "timm", "torchattacks", "numpy", "pandas")
 

@@ -20,8 +20,8 @@ from torch import Tensor
 from harness.attacks import as_float
 from harness.core.balls import BALLS
 from harness.core.errors import ThreatModelViolation
-from harness.core.precision import full_float32
 from harness.core.randomness import Draws
+from harness.core.tf32 import full_float32
 from harness.core.threat import ThreatModel
 from harness.data import Dataset
 from harness.models.classifier import Classifier, undisturbed

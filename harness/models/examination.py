@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from harness.core.losses import cross_entropy, margin
-from harness.core.precision import full_float32
+from harness.core.tf32 import full_float32
 from harness.models.classifier import Classifier, undisturbed
 from harness.models.state import State
 

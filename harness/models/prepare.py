@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.core.errors import in_one_line
-from harness.core.precision import PassPrecision, full_float32
+from harness.core.precision import PassPrecision
+from harness.core.tf32 import full_float32
 from harness.models.classifier import Classifier, undisturbed
 from harness.models.compiled import compile_passes
 from harness.models.ensemble import Ensemble

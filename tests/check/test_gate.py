@@ -14,7 +14,7 @@ import pytest
 
 from harness.check import VERDICTS, read_baseline
 from harness.cli import main
-from tests.test_cli import in_a_fresh_process
+from tests.processes import in_a_fresh_process
 
 SUITE = """
 name = "gate"

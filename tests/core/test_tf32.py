@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from harness.core.precision import full_float32, tf32_allowed
+from harness.core.tf32 import full_float32, tf32_allowed
 from harness.judging import predict
 from harness.models import load_model
 
