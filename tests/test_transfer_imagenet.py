@@ -39,8 +39,8 @@ SMALL = {
 
 GIBIBYTE = 2**30
 
-LOADED = GIBIBYTE
-"""What a process holds before a run, libraries for the most part."""
+LOADED = GIBIBYTE // 4
+"""What a process holds at least before a run: libraries."""
 
 
 @pytest.fixture
