@@ -133,8 +133,7 @@ def _view(model: ModelEntry) -> str:
 
 def _attacks(evidence: Evidence) -> Iterator[list[str]]:
     """One line per attack and threat model with other arguments, in the order of the plan."""
-    threats: dict[tuple[str, ...], dict[str, None]] = {}
-    batches: dict[tuple[str, ...], dict[Any, None]] = {}
+    seen: dict[tuple[str, ...], tuple[dict[str, None], dict[int | None, None]]] = {}
     for cell in evidence.cells.cells:
         record = evidence.record(cell) if cell.mode != "clean" else None
         if record:
@@ -142,13 +141,14 @@ def _attacks(evidence: Evidence) -> Iterator[list[str]]:
             given = {key: value for key, value in question.arguments.items() if key not in (CARRIED, BATCH)}
             arguments = ", ".join(f"{key} = {_argument(value)}" for key, value in given.items())
             key = (cell.attack, question.attack or "", question.attack_version or "", arguments)
-            threats.setdefault(key, {})[cell.threat] = None
-            batches.setdefault(key, {})[question.arguments.get(BATCH)] = None
-    for (*names, arguments), labels, sizes in zip(threats, threats.values(), batches.values(), strict=True):
+            threats, sizes = seen.setdefault(key, ({}, {}))
+            threats[cell.threat] = None
+            sizes[question.arguments.get(BATCH)] = None
+    for (*names, arguments), (threats, sizes) in seen.items():
         fixed = [f"{BATCH} = {size}" for size in sizes if size is not None]
         if fixed and None in sizes:
             fixed[-1] += " for models whose predictions depend on the batch"
-        yield [*names, "; ".join(labels), ", ".join([arguments, *fixed] if arguments else fixed)]
+        yield [*names, "; ".join(threats), ", ".join([arguments, *fixed] if arguments else fixed)]
 
 
 def _argument(value: Any) -> str:

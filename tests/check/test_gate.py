@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import pytest
 
 from harness.check import VERDICTS, read_baseline
-from harness.cli import main
-from tests.processes import in_a_fresh_process
+from tests.commandline import Harness, Printed, calling
+from tests.processes import TELLING_WHAT_IT_LOADED, in_a_fresh_process
 
 SUITE = """
 name = "gate"
@@ -55,35 +53,15 @@ def network(noise=0.0):
 """
 
 
-class Printed(NamedTuple):
-    """What a command gave back."""
-
-    code: int
-    output: str
-    errors: str
-
-
-Call = Callable[..., Printed]
-
-
 @pytest.fixture
-def call(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+def call(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Harness:
     """`harness VERB gate.toml ...` in this process."""
-
-    def command(verb: str, *arguments: object) -> Printed:
-        monkeypatch.setattr(sys, "argv", ["harness", verb, "gate.toml", *map(str, arguments)])
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as exit:
-            code = exit.code
-        return Printed(code or 0, *capsys.readouterr())
-
-    return command
+    command = calling(monkeypatch, capsys)
+    return lambda verb, *arguments: command(verb, "gate.toml", *arguments)
 
 
 @pytest.fixture
-def gate(call: Call, workplace: Path, module: Callable[[str], str]) -> Call:
+def gate(call: Harness, workplace: Path, module: Callable[[str], str]) -> Harness:
     """The suite has run and its baseline is written; further calls check against it."""
     (workplace / "gate.toml").write_text(SUITE.replace("MODULE", module(MODULE)), encoding="utf-8")
     assert call("run").code == 0
@@ -93,22 +71,22 @@ def gate(call: Call, workplace: Path, module: Callable[[str], str]) -> Call:
     return call
 
 
-def check(gate: Call, *arguments: object) -> Printed:
+def check(gate: Harness, *arguments: object) -> Printed:
     return gate("check", "--baseline", "base.json", *arguments)
 
 
-def verdicts(gate: Call) -> dict[str, str]:
+def verdicts(gate: Harness) -> dict[str, str]:
     cells = json.loads(check(gate, "--format", "json").output)["cells"]
     return {cell["attack"]: cell["verdict"] for cell in cells}
 
 
-def test_the_same_records_pass(gate: Call) -> None:
+def test_the_same_records_pass(gate: Harness) -> None:
     printed = check(gate)
     assert (printed.code, printed.errors) == (0, "")
     assert printed.output.splitlines()[-1] == "gate: passed. 2 cells: 2 ok"
 
 
-def test_a_weakened_model_fails(gate: Call) -> None:
+def test_a_weakened_model_fails(gate: Harness) -> None:
     gate("run", "--set", "models.0.arguments.noise=0.6")
     printed = check(gate)
     assert printed.code == 3
@@ -116,7 +94,7 @@ def test_a_weakened_model_fails(gate: Call) -> None:
     assert verdicts(gate) == {"Clean": "regression", "PGD": "regression"}
 
 
-def test_a_strengthened_attack_is_told_apart_from_a_weakened_model(gate: Call) -> None:
+def test_a_strengthened_attack_is_told_apart_from_a_weakened_model(gate: Harness) -> None:
     gate("run", "--set", "attacks.0.steps=20", "--set", "threat.epsilon=0.1")
     assert check(gate).code == 1  # the label of the threat model has changed, so that no cell fits
     gate("run", "--set", "attacks.0.steps=40", "--set", "attacks.0.step_size=eps/4", "--set", "attacks.0.restarts=3")
@@ -127,19 +105,19 @@ def test_a_strengthened_attack_is_told_apart_from_a_weakened_model(gate: Call) -
     assert attacked["reason"].startswith("same weights; steps 2 → 40, step_size 0.03 → 0.015, restarts 1 → 3")
 
 
-def test_both_at_once_cannot_be_told_apart(gate: Call) -> None:
+def test_both_at_once_cannot_be_told_apart(gate: Harness) -> None:
     gate("run", "--set", "models.0.arguments.noise=0.05", "--set", "attacks.0.steps=3")
     assert (check(gate).code, verdicts(gate)["PGD"]) == (1, "cannot be compared")
 
 
-def test_other_images_cannot_be_compared(gate: Call) -> None:
+def test_other_images_cannot_be_compared(gate: Harness) -> None:
     gate("run", "--limit", "40")
     printed = check(gate)
     assert printed.code == 1
     assert "other images: indices differ (100 before, 40 now, 40 in common)" in printed.output
 
 
-def test_cells_that_have_not_run_are_missing_and_make_no_baseline(gate: Call, workplace: Path) -> None:
+def test_cells_that_have_not_run_are_missing_and_make_no_baseline(gate: Harness, workplace: Path) -> None:
     before = (workplace / "base.json").read_bytes()
     for folder in (workplace / ".harness" / "records").glob("*/*"):
         if '"pgd"' in (folder / "record.json").read_text():
@@ -152,7 +130,7 @@ def test_cells_that_have_not_run_are_missing_and_make_no_baseline(gate: Call, wo
     assert (workplace / "base.json").read_bytes() == before
 
 
-def test_an_update_accepts_what_is_and_says_what_changed(gate: Call, workplace: Path) -> None:
+def test_an_update_accepts_what_is_and_says_what_changed(gate: Harness, workplace: Path) -> None:
     assert check(gate, "--update").errors == "base.json is up to date; nothing changed.\n"
     before = (workplace / "base.json").read_bytes()
     gate("run", "--set", "models.0.arguments.noise=0.6")
@@ -165,7 +143,7 @@ def test_an_update_accepts_what_is_and_says_what_changed(gate: Call, workplace: 
     assert check(gate).code == 0
 
 
-def test_a_rule_that_is_given_with_an_update_is_kept(gate: Call, workplace: Path) -> None:
+def test_a_rule_that_is_given_with_an_update_is_kept(gate: Harness, workplace: Path) -> None:
     check(gate, "--update", "--tolerance", "90")
     gate("run", "--set", "models.0.arguments.noise=0.6")
     assert check(gate).code == 0
@@ -175,7 +153,7 @@ def test_a_rule_that_is_given_with_an_update_is_kept(gate: Call, workplace: Path
     assert (rule.level, rule.tolerance) == (0.01, 90.0)
 
 
-def test_formats_go_where_they_are_told(gate: Call, workplace: Path) -> None:
+def test_formats_go_where_they_are_told(gate: Harness, workplace: Path) -> None:
     names = ("terminal", "markdown", "junit", "github", "json")
     files = [argument for name in names for argument in ("--format", f"{name}=out/{name}")]
     printed = check(gate, *files, "--format", "github")
@@ -206,23 +184,15 @@ WRONG = {
 """Arguments, and what is said about them."""
 
 
-def test_wrong_usage_has_exit_code_2_and_is_told_in_words(gate: Call) -> None:
+def test_wrong_usage_has_exit_code_2_and_is_told_in_words(gate: Harness) -> None:
     for arguments, message in WRONG.items():
         printed = gate("check", *arguments.split())
         assert (printed.code, message in printed.errors) == (2, True), (arguments, printed)
 
 
-def test_a_gate_needs_no_torch(gate: Call) -> None:
-    source = (
-        "import sys\n"
-        "from harness.cli import main\n"
-        "try:\n"
-        "    main()\n"
-        "finally:\n"
-        "    print(sorted({'torch', 'torchvision', 'timm', 'sklearn'} & set(sys.modules)), file=sys.stderr)\n"
-    )
+def test_a_gate_needs_no_torch(gate: Harness) -> None:
     formats = ["--format", "markdown", "--format", "junit", "--format", "github"]
-    done = in_a_fresh_process(source, "check", "gate.toml", "--baseline", "base.json", *formats)
+    done = in_a_fresh_process(TELLING_WHAT_IT_LOADED, "check", "gate.toml", "--baseline", "base.json", *formats)
     assert (done.returncode, done.stderr) == (0, "[]\n")
 
 
@@ -236,7 +206,7 @@ def test_the_committed_baseline_is_that_of_the_quickstart_and_ci_checks_against_
     assert "harness check quickstart --baseline baselines/quickstart.json" in (ROOT / ".ci" / "run").read_text()
 
 
-def test_what_the_page_on_ci_must_name_is_there(gate: Call) -> None:
+def test_what_the_page_on_ci_must_name_is_there(gate: Harness) -> None:
     page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
     options = set(re.findall(r"--[a-z]+", gate("check", "--help").output)) - {"--help"}
     formats = re.findall(r"terminal|markdown|junit|github|json", gate("check", "--help").output)

@@ -1,39 +1,15 @@
-"""The command line as a user meets it."""
+"""The command line, in a place of its own."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import pytest
 
-from harness.cli import main
-
-
-class Printed(NamedTuple):
-    """What a command gave back."""
-
-    code: int
-    output: str
-    errors: str
-
-
-Harness = Callable[..., Printed]
+from tests.commandline import Harness, calling
 
 
 @pytest.fixture
 def call(workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Harness:
-    """The command line in this process, neither of its streams a terminal."""
-
-    def command(*arguments: object) -> Printed:
-        monkeypatch.setattr(sys, "argv", ["harness", *map(str, arguments)])
-        code: Any = 0
-        try:
-            main()
-        except SystemExit as exit:
-            code = exit.code
-        return Printed(code or 0, *capsys.readouterr())
-
-    return command
+    """A function that runs a command in the workplace."""
+    return calling(monkeypatch, capsys)

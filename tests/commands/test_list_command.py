@@ -18,7 +18,7 @@ from harness.models import MODEL_SOURCES
 from harness.models.card import zoo_cards
 from harness.papers import printed_tables
 from harness.spec import shipped_suites
-from tests.commands.conftest import Harness
+from tests.commandline import Harness
 
 KINDS: dict[str, Callable[[], list[str]]] = {
     "models": lambda: [f"zoo:{name}" for name in zoo_cards()],

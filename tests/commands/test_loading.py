@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.conftest import Harness
-from tests.processes import in_a_fresh_process
+from tests.commandline import Harness
+from tests.processes import TELLING_WHAT_IT_LOADED, in_a_fresh_process
 
 SuiteFile = Callable[..., Path]
 
@@ -35,15 +35,7 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 def test_a_report_needs_no_torch(suite_file: SuiteFile, call: Harness) -> None:
     path = suite_file()
     printed = call("run", path)
-    source = (
-        "import sys\n"
-        "from harness.cli import main\n"
-        "try:\n"
-        "    main()\n"
-        "finally:\n"
-        "    print(sorted({'torch', 'torchvision', 'timm', 'sklearn'} & set(sys.modules)), file=sys.stderr)\n"
-    )
-    done = in_a_fresh_process(source, "report", str(path))
+    done = in_a_fresh_process(TELLING_WHAT_IT_LOADED, "report", str(path))
     assert done.returncode == 0
     assert done.stderr.splitlines()[-1] == "[]"
     assert done.stdout == printed.output

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.conftest import Harness
+from tests.commandline import Harness
 
 SuiteFile = Callable[..., Path]
 

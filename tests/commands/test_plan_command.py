@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.commands.console import duration
-from tests.commands.conftest import Harness
+from tests.commandline import Harness
 
 SuiteFile = Callable[..., Path]
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.commands.conftest import Harness
+from tests.commandline import Harness
 
 SuiteFile = Callable[..., Path]
 

@@ -12,7 +12,7 @@ import pandas as pd
 from harness.cells import read_cells
 from harness.report import FORMATS
 from harness.store import OUTCOME_COLUMNS, Store
-from tests.commands.conftest import Harness
+from tests.commandline import Harness
 
 SuiteFile = Callable[..., Path]
 
