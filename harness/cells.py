@@ -53,6 +53,8 @@ class ModelEntry(Closed):
     """What printed tables call it, as far as the suite says so: arch, norm, stats, training; and a note."""
     description: ModelDescription
     """What it is."""
+    left_out: bool = False
+    """Whether its cells are not to run, for want of its weights."""
 
 
 class AttackEntry(Closed):
@@ -127,6 +129,11 @@ class Cells(Closed):
     def ids(self) -> set[str]:
         """The records that the suite needs; two cells that ask the same thing share one."""
         return {cell.id for cell in (*self.cells, *self.carried)}
+
+    def left_out(self) -> set[str]:
+        """The records that will not come, for want of a model's weights."""
+        absent = {model.name for model in self.models if model.left_out}
+        return {cell.id for cell in (*self.cells, *self.carried) if absent & {cell.surrogate, cell.target}}
 
     def missing(self, store: Store) -> list[Cell]:
         """The cells without a record."""

@@ -31,6 +31,7 @@ def suite_options(command: F) -> F:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables."),
         click.option("--download", is_flag=True, help="Allow data sets to be downloaded."),
+        click.option("--available", is_flag=True, help="Leave out models whose weights are not on this machine."),
         click.option("--random-weights", is_flag=True, help="A trial without downloaded weights."),
         click.option("--store", metavar="DIR", help="Folder of records (default: HARNESS_STORE, else .harness)."),
         click.option(

@@ -58,6 +58,7 @@ def run(
     store: str | Path | None = None,
     download: bool = False,
     random_weights: bool = False,
+    available: bool = False,
     quiet: bool = True,
 ) -> Results:
     """Plan a suite, compute what is missing and return its results.
@@ -71,6 +72,7 @@ def run(
         store: folder of records; default HARNESS_STORE, else `.harness`.
         download: allow data sets to be downloaded.
         random_weights: a trial without weights: networks of torchvision and timm are built with random ones.
+        available: leave out the models whose weights are not on this machine.
         quiet: show no progress.
 
     Raises:
@@ -78,7 +80,7 @@ def run(
         Problems: with every mistake in the suite file, before anything is computed.
     """
     chosen = choose_device(device)
-    plan = make_plan(suite, Options(tuple(overrides), limit, seed, download, random_weights))
+    plan = make_plan(suite, Options(tuple(overrides), limit, seed, download, random_weights, available))
     return execute(plan, Store(store), chosen, Console(stderr=True, quiet=quiet))
 
 
@@ -124,10 +126,12 @@ def plan_summary(plan: Plan, store: Store) -> dict[str, Any]:
     return {
         "suite": plan.suite.name,
         "cells": len(plan.cells.ids()),
-        "stored": len(plan.cells.ids() - missing),
+        "stored": len(plan.cells.ids() - missing - plan.cells.left_out()),
         "missing": len(missing),
         "passes": sum(job.passes for job, _ in work),
         "random_weights": [name for name, model in plan.models.items() if model.entry.description.random_weights],
+        "left_out": len(plan.cells.left_out()),
+        "without_weights": [model.name for model in plan.cells.models if model.left_out],
         "seconds_at_most": round(sum(job.seconds for job, _ in work), 1),
         "jobs": [
             {

@@ -37,6 +37,7 @@ def run(
     device: str,
     download: bool,
     random_weights: bool,
+    available: bool,
     as_json: bool,
 ) -> int:
     """Run a suite, print and write its tables; returns the exit code."""
@@ -44,7 +45,7 @@ def run(
     from harness.runner import choose_device, execute
 
     chosen, messages = choose_device(device), stderr()
-    plan = make_plan(suite, Options(tuple(overrides), limit, seed, download, random_weights))
+    plan = make_plan(suite, Options(tuple(overrides), limit, seed, download, random_weights, available))
     results = execute(plan, Store(store), chosen, messages)
     made, outcome = results.report(), results.outcome
     show(made, as_json)
@@ -54,6 +55,9 @@ def run(
         f"{counted(outcome.computed)} computed in {outcome.seconds:.1f} s, "
         f"{outcome.stored} found in {results.store.path}; tables written to {directory}/"
     )
+    if outcome.left_out:
+        names = ", ".join(model.name for model in plan.cells.models if model.left_out)
+        messages.print(f"{counted(outcome.left_out)} left out, whose models have no weights here: {names}")
     for reason in list(dict.fromkeys(outcome.failures.values()))[:REASONS_SHOWN]:
         messages.print(f"failed: {reason}", style="red")
     if outcome.failures:
@@ -71,13 +75,14 @@ def plan(
     store: str | None,
     download: bool,
     random_weights: bool,
+    available: bool,
     as_json: bool,
 ) -> None:
     """Print what a suite would run."""
     from harness.plan import Options, make_plan
     from harness.runner import plan_summary
 
-    made = make_plan(suite, Options(tuple(overrides), limit, seed, download, random_weights))
+    made = make_plan(suite, Options(tuple(overrides), limit, seed, download, random_weights, available))
     summary = plan_summary(made, Store(store))
     if as_json:
         print_json(summary)
@@ -96,12 +101,15 @@ def plan(
     work, early = "clean predictions only", ""
     if any(job["passes"] for job in summary["jobs"]):
         work, early = f"at most {summary['passes']:,} forward-and-backward passes", " if no sample stops early"
+    left_out = f", {summary['left_out']} left out" if summary["left_out"] else ""
     stdout().print(
-        f"\n{summary['cells']} cells: {summary['stored']} stored, {summary['missing']} missing; "
+        f"\n{summary['cells']} cells: {summary['stored']} stored, {summary['missing']} missing{left_out}; "
         f"{work}, about {duration(summary['seconds_at_most'])} on this CPU{early}"
     )
     if summary["random_weights"]:
         stdout().print(f"random weights: {', '.join(summary['random_weights'])}")
+    if summary["without_weights"]:
+        stdout().print(f"left out, without weights here: {', '.join(summary['without_weights'])}")
 
 
 def _asked(job: Mapping[str, Any]) -> str:

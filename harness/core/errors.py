@@ -22,15 +22,22 @@ class ThreatModelViolation(HarnessError):  # noqa: N818 - what happened, not wha
     exit_code = 4
 
 
+class Unavailable(HarnessError):  # noqa: N818 - nothing is wrong with what was asked for
+    """Weights that are not on this machine and cannot be had from here."""
+
+
 class Problems(HarnessError):  # noqa: N818 - it is several errors
     """Several mistakes found together, one paragraph each."""
 
-    def __init__(self, where: str, problems: Iterable[str], consequence: str = "nothing was run") -> None:
-        """`where` is the file they were found in; `problems` are complete sentences."""
+    def __init__(
+        self, where: str, problems: Iterable[str], consequence: str = "nothing was run", *, advice: str = ""
+    ) -> None:
+        """`where` is the file they were found in; `problems` are complete sentences; `advice` concerns them all."""
         self.problems = list(problems)
         count = len(self.problems)
         head = f"{where}: {count} mistake{'s' if count > 1 else ''}, {consequence}."
-        super().__init__("\n".join([head, *(f"\n  {i}. {p}" for i, p in enumerate(self.problems, 1))]))
+        numbered = (f"\n  {i}. {problem}" for i, problem in enumerate(self.problems, 1))
+        super().__init__("\n".join([head, *numbered, *([f"\n{advice}"] if advice else [])]))
 
 
 def in_one_line(error: BaseException) -> str:

@@ -60,7 +60,9 @@ class LocalExecutor:
         """Compute every cell that has no record. A cell that fails is noted, and the others still run."""
         begin = time.perf_counter()
         work = todo(self.plan, self.store)
-        self.outcome = Outcome(stored=len(self.plan.cells.ids()) - sum(len(positions) for _, positions in work))
+        left_out = self.plan.cells.left_out()
+        stored = len(self.plan.cells.ids() - left_out) - sum(len(positions) for _, positions in work)
+        self.outcome = Outcome(stored=stored, left_out=len(left_out))
         for job, positions in work:
             self.describe(describe(self.plan, job))
             self._attempt(job, positions)

@@ -17,6 +17,8 @@ class Outcome:
     """Cells computed now."""
     stored: int = 0
     """Cells that had a record already."""
+    left_out: int = 0
+    """Cells of models whose weights are missing."""
     failures: dict[str, str] = field(default_factory=dict)
     """Cell id to reason."""
     violations: int = 0
@@ -26,8 +28,8 @@ class Outcome:
 
     @property
     def exit_code(self) -> int:
-        """0 fine, 1 some cells failed, 4 an attack broke its threat model."""
-        return ThreatModelViolation.exit_code if self.violations else int(bool(self.failures))
+        """0 fine, 1 some cells failed or were left out, 4 an attack broke its threat model."""
+        return ThreatModelViolation.exit_code if self.violations else int(bool(self.failures or self.left_out))
 
 
 def todo(plan: Plan, store: Store) -> list[tuple[Job, list[int]]]:

@@ -13,7 +13,7 @@ from urllib.parse import urlparse
 
 import torch
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, Unavailable
 from harness.core.libraries import library
 from harness.models.card import file_sha256
 from harness.models.resumable import download
@@ -35,7 +35,8 @@ def fetch_url(url: str, where: str, *, sha256: str | None = None, folder: str = 
         folder: of the cache, for names that may mean several files.
 
     Raises:
-        HarnessError: when it cannot be downloaded, or its content does not have the hash that was promised.
+        Unavailable: when it cannot be downloaded.
+        HarnessError: when its content does not have the hash that was promised.
     """
     path = Path(torch.hub.get_dir()).expanduser() / "checkpoints" / folder / Path(urlparse(url).path).name
     in_name = _HASH.search(path.name)
@@ -44,7 +45,7 @@ def fetch_url(url: str, where: str, *, sha256: str | None = None, folder: str = 
         try:
             download(url, path, promised)
         except (OSError, HTTPException) as error:
-            raise HarnessError(
+            raise Unavailable(
                 f"{where}: the weights are not on this machine and cannot be downloaded ({_reason(error)}).\n"
                 f"     fetch {url}\n     and put it at {path}"
             ) from error
@@ -63,7 +64,8 @@ def fetch_hub(repository: str, files: Sequence[str], where: str, *, beside: Sequ
     `beside` are files that will be wanted next; they stand in the error's command too.
 
     Raises:
-        HarnessError: when it is neither in the cache nor to be had, or the repository has none of the files.
+        Unavailable: when it is neither in the cache nor to be had, or the repository has none of the files.
+        HarnessError: when it is damaged.
     """
     hub, errors = library("huggingface_hub"), library("huggingface_hub.errors")
     name, _, revision = repository.partition("@")
@@ -83,7 +85,7 @@ def fetch_hub(repository: str, files: Sequence[str], where: str, *, beside: Sequ
     cache = Path(library("huggingface_hub.constants").HF_HUB_CACHE)
     folder = cache / f"models--{name.replace('/', '--')}"
     option = f" --revision {revision}" if revision else ""
-    raise HarnessError(
+    raise Unavailable(
         f"{where}: {' or '.join(files)} of the Hugging Face repository {name} cannot be had ({reason}).\n"
         f"     on a machine with network: hf download {name} {' '.join([files[0], *beside])}{option}\n"
         f"     then copy its folder {folder.name} into {cache}; the file belongs at\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from harness.core.errors import HarnessError, did_you_mean
+from harness.core.errors import HarnessError, Unavailable, did_you_mean
 from harness.core.geometry import Geometry, square
 from harness.models import MODEL_SOURCES
 from harness.models.card import Card, file_sha256, read_card, weights_path, zoo_cards
@@ -26,7 +26,8 @@ def from_zoo(name: str) -> Classifier:
     """zoo:NAME - a trained model of the zoo; zoo:NAME@epochN - as it was after an epoch; zoo:NAME@none - untrained.
 
     Raises:
-        HarnessError: for an unknown name, and for weights that are missing or not those that the card was written for.
+        Unavailable: for weights that are missing.
+        HarnessError: for an unknown name, and for weights that are not those that the card was written for.
     """
     stem, at, weights = name.partition("@")
     cards = zoo_cards()
@@ -78,13 +79,13 @@ def _geometry(card: Card) -> Geometry | None:
 def _verified(name: str, card: Card, file: Path, epoch: int | None) -> dict[str, Any]:
     """What a card's result says, once the weights are known to be the ones that it speaks of."""
     if not file.is_file():
-        raise HarnessError(f"zoo:{name} has no weights yet ({file} is missing).\n     harness train {name}")
+        raise Unavailable(f"zoo:{name} has no weights yet ({file} is missing).\n     harness train {name}")
     expected, accuracy = card.result.get("sha256"), card.result.get("clean_accuracy")
     if epoch is not None:
         expected = dict(zip(card.recipe.snapshots, card.result.get("snapshot_sha256", []), strict=False)).get(epoch)
         accuracy = card.result.get("test_accuracies", [None] * epoch)[epoch - 1]
     if expected is None:
-        raise HarnessError(
+        raise Unavailable(
             f"zoo:{name}: the card says nothing about the weights in {file}; its training did not end.\n"
             f"     harness train {name}"
         )

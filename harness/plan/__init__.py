@@ -17,6 +17,7 @@ from harness.plan.batches import check_batches
 from harness.plan.claims import check_claim_facets, check_claims
 from harness.plan.datasets import describe_dataset, plan_datasets
 from harness.plan.jobs import Job, JobMaker
+from harness.plan.left_out import without
 from harness.plan.mistakes import Mistakes
 from harness.plan.models import PlannedModel, open_model, plan_models
 from harness.plan.options import Options
@@ -42,7 +43,7 @@ class Plan:
     models: Mapping[str, PlannedModel]
     """Models by suite name."""
     jobs: tuple[Job, ...]
-    """The work, clean predictions before the attacks on them."""
+    """The work, clean predictions before the attacks on them; none on models that are left out."""
     cells: Cells
     """The points of the suite's matrix, as reports know them."""
 
@@ -71,12 +72,12 @@ def make_plan(name: str | Path, options: Options = Options()) -> Plan:
     if not mistakes.only_in_report:
         check_facets(reading, mistakes)
         check_claim_facets(reading, mistakes)
-        raise Problems(reading.path, mistakes.found)
+        raise Problems(reading.path, mistakes.found, advice=mistakes.advice)
     plan = assemble(reading, datasets, models, variants, sections)
     check_tables(reading, plan.cells, mistakes)
     check_claims(reading, plan.cells, mistakes)
     if mistakes.found:
-        raise Problems(reading.path, mistakes.found)
+        raise Problems(reading.path, mistakes.found, advice=mistakes.advice)
     return plan
 
 
@@ -105,4 +106,5 @@ def assemble(
         cells=[cell for job, cell in planned if not job.is_carried],
         carried=[cell for job, cell in planned if job.is_carried],
     )
-    return Plan(suite, reading.path, datasets, models, jobs, cells)
+    absent = [entry.name for entry in cells.models if entry.left_out]
+    return Plan(suite, reading.path, datasets, models, tuple(without(jobs, absent)), cells)

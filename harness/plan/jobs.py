@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.cells import Cell
@@ -54,6 +54,14 @@ class Job:
         Where a target depends on its batch, images are kept by whole batches: those of another job may not be.
         """
         return max(self.questions, key=lambda question: "batch_size" in question.arguments).crafting
+
+    def only(self, positions: Sequence[int]) -> Job:
+        """The same for some of its cells."""
+        return replace(
+            self, cells=tuple(self.cells[i] for i in positions), questions=tuple(self.questions[i] for i in positions),
+            clean=tuple(self.clean[i] for i in positions) if self.clean else (),
+            carried=tuple(self.carried[i] for i in positions),
+        )  # fmt: skip
 
     @property
     def is_carried(self) -> bool:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, Unavailable
 
 T = TypeVar("T")
+
+
+WITHOUT_WEIGHTS = "To run what can be run without the missing weights, and see the rest as missing, add --available."
 
 
 class Mistakes:
@@ -16,6 +19,7 @@ class Mistakes:
     def __init__(self, known: Iterable[str] = ()) -> None:
         """`known` are the mistakes found while reading."""
         self.found = list(known)
+        self.advice = ""
 
     def add(self, where: str, message: object) -> None:
         """Note a mistake."""
@@ -29,6 +33,8 @@ class Mistakes:
         try:
             return action()
         except HarnessError as error:
+            if isinstance(error, Unavailable):
+                self.advice = WITHOUT_WEIGHTS
             self._note(f"{where}{joint}{error}")
             return None
 

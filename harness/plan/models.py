@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from harness.models.classifier import Classifier, undisturbed
 from harness.models.folded import take_folded_view
 from harness.models.views import recalibrate, take_batchnorm_view, take_robustnorm_view
 from harness.plan.calibration import Calibrations, calibration_batches, described
+from harness.plan.left_out import or_left_out
 from harness.plan.mistakes import Mistakes
 from harness.plan.options import Options
 from harness.spec import ModelSpec, Reading, Suite
@@ -81,6 +83,9 @@ def plan_models(
 ) -> dict[str, PlannedModel]:
     """The suite's models by name."""
     calibrations = Calibrations(reading.suite, options)
+    plan_one: Callable[[ModelSpec], PlannedModel] = partial(plan_model, datasets=datasets, calibrations=calibrations)
+    if options.available:
+        plan_one = partial(or_left_out, plan_one)
     models: dict[str, PlannedModel] = {}
     names: set[str] = set()
     for position, spec in enumerate(reading.suite.models):
@@ -90,7 +95,7 @@ def plan_models(
         if spec.name in names:
             mistakes.add(f"{where}.name", f'two models are called "{spec.name}"; names are unique')
         names.add(spec.name)
-        planned = mistakes.attempt(where, lambda spec=spec: plan_model(spec, datasets, calibrations))  # type: ignore[misc]
+        planned = mistakes.attempt(where, partial(plan_one, spec))
         if planned is not None:
             models[spec.name] = planned
     return models

@@ -18,3 +18,5 @@ class Options(NamedTuple):
     """Allow data sets to be downloaded."""
     random_weights: bool = False
     """Build the networks of torchvision and timm with random weights instead of those that the suite names."""
+    available: bool = False
+    """Leave out the models whose weights are not on this machine, and run the rest."""

@@ -51,10 +51,11 @@ class Evidence:
         return self._outcomes[cell.id]
 
     def models_on(self, dataset: str) -> list[str]:
-        """Suite names of the models that have a part in the cells of a data set."""
+        """Suite names of the models that have a part in the cells of a data set, but for those that were left out."""
         if dataset not in self._models:
             cells = [cell for cell in self.cells.cells if cell.dataset == dataset]
-            self._models[dataset] = list(dict.fromkeys(name for c in cells for name in (c.surrogate, c.target)))
+            names = dict.fromkeys(name for cell in cells for name in (cell.surrogate, cell.target))
+            self._models[dataset] = [name for name in names if not self.cells.model(name).left_out]
         return self._models[dataset]
 
     def clean_correct(self, model: str, dataset: str) -> BoolSeries | None:

@@ -69,8 +69,11 @@ def counted_outcomes(
 
 
 def _without_record(cell: Cell, evidence: Evidence) -> Measurement:
-    failure = evidence.failure(cell)
-    return Measurement(None, "failed", failure) if failure else Measurement(None, "not run")
+    if failure := evidence.failure(cell):
+        return Measurement(None, "failed", failure)
+    models = [evidence.cells.model(name) for name in dict.fromkeys((cell.surrogate, cell.target))]
+    absent = [model.description.id for model in models if model.left_out]
+    return Measurement(None, "not run", f"no weights of {' and '.join(absent)}" if absent else "")
 
 
 def _conditions(metric: str, denominator: str, data: DatasetEntry) -> list[str]:

@@ -62,7 +62,14 @@ def _counted(table: Table, runs: list[Run], evidence: Evidence) -> Iterator[str]
     kept = {entry.keep for entry in evidence.cells.datasets if entry.label in used} & KEEP_WORDS.keys()
     clean = any(run.metric == "clean_accuracy" for run in runs)
     for keep in sorted(kept):
-        yield KEEP_WORDS[keep] + ("; clean accuracy counts all images." if clean else ".")
+        without = keep == "all-correct" and any(model.left_out for model in evidence.cells.models)
+        yield "".join(
+            [
+                KEEP_WORDS[keep],
+                ", those left out aside" if without else "",
+                "; clean accuracy counts all images." if clean else ".",
+            ]
+        )
 
 
 def _means(table: Table) -> Iterator[str]:

@@ -99,7 +99,7 @@ def models_table(evidence: Evidence) -> str:
             _layers(model),
             *(_clean_accuracy(model, entry.label, evidence) for entry in datasets),
             f"{model.description.parameters:,}",
-            _short(model.description.fingerprint),
+            "not here" if model.left_out else _short(model.description.fingerprint),
         ]
         for model in evidence.cells.models
     ]
