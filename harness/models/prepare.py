@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from harness.core.errors import in_one_line
 from harness.core.precision import PassPrecision
 from harness.core.tf32 import full_float32
+from harness.models.answers import Answer, answer_of, with_gradient
 from harness.models.classifier import Classifier, undisturbed
 from harness.models.compiled import compile_passes
 from harness.models.ensemble import Ensemble
@@ -26,6 +27,8 @@ from harness.models.rewrite import rewrite
 LARGEST_DEVIATION = {"float32": 1e-3, "tf32": 1e-2, "bfloat16": 5e-2}
 """Of a twin's logits, relative to the largest logit; rounding gives about 1e-6 in float32, 5e-3 in bfloat16, and on
 GPUs, where torch rounds float32 to TF32 unless told otherwise, an eighth of that."""
+
+EXACT: PassPrecision = "float32"
 
 SAFETY = 4
 """How much more than on a few clean images a twin may deviate on adversarial ones."""
@@ -71,49 +74,69 @@ def prepare(
 ) -> Prepared:
     """A fast twin of `classifier` that agrees with it on `images` (N, C, H, W).
 
-    With `compile_for`, batches of that many images are compiled, unless that fails or its logits deviate.
+    With `compile_for`, batches of that many images are compiled, unless that fails or its answers deviate.
 
-    The classifier is left as it is. A network that cannot be traced or whose twin deviates is copied as it is; one
-    that deviates in bfloat16 is used in float32; one that cannot be copied is used itself.
+    The classifier is left as it is. A network that cannot be traced or whose twin answers otherwise is copied as it
+    is; one that deviates in bfloat16 is used in float32; one that cannot be copied is used itself.
     """
-    try:
-        twin = copy.deepcopy(classifier)
-    except Exception:  # noqa: BLE001 - copying runs foreign code, which may raise anything
-        return Prepared(classifier, 0.0, 0, "float32")
-    with torch.no_grad(), undisturbed(classifier), full_float32():
-        expected = classifier(images)
-    folded = rewrite(twin)
-    rewritten, plain = twin.network, copy.deepcopy(classifier.network)
-    # The fastest first.
-    for twin.network, count, passes in (
-        (rewritten, folded, precision), (rewritten, folded, "float32"), (plain, 0, "float32"),
-    ):  # fmt: skip
-        fast = fast_twin(twin, passes)
-        deviation = (expected - logits_of(fast, images)).abs().max().item()
-        # False where logits are not finite.
-        if deviation <= largest_deviation(expected, passes):
-            prepared = Prepared(fast, SAFETY * deviation, count, passes)
-            return compiled(prepared, images, expected, compile_for) if compile_for else prepared
-    return Prepared(fast, 0.0, 0, "float32")
+    with undisturbed(classifier):
+        try:
+            twin = copy.deepcopy(classifier)
+        except Exception:  # noqa: BLE001 - copying runs foreign code, which may raise anything
+            return Prepared(classifier, 0.0, 0, "float32")
+        with full_float32():
+            expected = answer_of(classifier, images)
+        folded = rewrite_faithfully(twin, images, expected) if expected else 0
+        # The fastest first.
+        for passes in dict.fromkeys((precision, EXACT)):
+            fast = fast_twin(twin, passes)
+            answer = answer_of(fast, images)
+            deviation = answer.difference(expected) if answer and expected else torch.inf
+            if expected and deviation <= largest_deviation(expected, passes):
+                prepared = Prepared(fast, SAFETY * deviation, folded, passes)
+                return compiled(prepared, images, expected, compile_for) if compile_for else prepared
+    return Prepared(fast, 0.0, folded, EXACT)
 
 
-def largest_deviation(expected: Tensor, passes: PassPrecision) -> float:
-    """How far a twin's logits may be from those of the original (N, K)."""
-    rounding = "tf32" if passes == "float32" and expected.is_cuda else passes
-    return LARGEST_DEVIATION[rounding] * expected.abs().max().item()
+def rewrite_faithfully(twin: Classifier, images: Tensor, expected: Answer) -> int:
+    """Rewrite a copy in place where it still answers as expected. Returns how many BatchNorm layers were folded away.
+
+    A trace follows one pass. It loses what a network says about its backward pass (gradients of its own, `no_grad`,
+    hooks), and keeps random numbers and branches as they were. So gradients are compared too, and a network that draws
+    random numbers, or answers otherwise when asked again, is not rewritten.
+    """
+    tolerance = largest_deviation(expected, EXACT)
+    if expected.drew or not (expected.silent - expected.logits).abs().max().item() <= tolerance:
+        return 0
+    faster = copy.deepcopy(twin)
+    folded = rewrite(faster)
+    answer = answer_of(fast_twin(faster, EXACT), images)
+    if answer is None or not answer.difference(expected) <= tolerance or not answer.has_gradient_of(expected):
+        return 0
+    twin.network = faster.network
+    return folded
 
 
-def compiled(prepared: Prepared, images: Tensor, expected: Tensor, size: int) -> Prepared:
-    """The twin with compiled passes for batches of `size` images, where these agree with what is expected."""
-    times = -(-size // len(images))
-    batch, expected = images.repeat(times, 1, 1, 1)[:size], expected.repeat(times, 1)[:size]
+def largest_deviation(expected: Answer, passes: PassPrecision) -> float:
+    """How far a twin's logits may be from those of the original."""
+    rounding = "tf32" if passes == EXACT and expected.logits.is_cuda else passes
+    return LARGEST_DEVIATION[rounding] * expected.logits.abs().max().item()
+
+
+def compiled(prepared: Prepared, images: Tensor, expected: Answer, size: int) -> Prepared:
+    """The twin with compiled passes for batches of `size` images, where these answer as expected."""
+    rows = torch.arange(size, device=images.device) % len(images)
     fast = compile_passes(prepared.model, size)
     try:
-        deviation = (expected - logits_of(fast, batch)).abs().max().item()
+        logits, gradient = with_gradient(fast, images[rows])
     except Exception as error:  # noqa: BLE001 - compilers fail in many ways; what is not compiled is only slower
         warnings.warn(f"passes are not compiled: {in_one_line(error)}", stacklevel=2)
         return prepared
-    if deviation <= largest_deviation(expected, prepared.precision):
+    answer = Answer(logits, logits, gradient, drew=False)
+    wanted = Answer(expected.logits[rows], expected.logits[rows], expected.gradient[rows], expected.drew)
+    deviation = answer.difference(wanted)
+    same_gradient = prepared.precision != EXACT or answer.has_gradient_of(wanted)
+    if deviation <= largest_deviation(expected, prepared.precision) and same_gradient:
         return prepared._replace(model=fast, slack=max(prepared.slack, SAFETY * deviation))
     return prepared
 
@@ -124,16 +147,3 @@ def fast_twin(classifier: Classifier, precision: PassPrecision) -> nn.Module:
     if isinstance(network, Ensemble):
         return Ensemble([Twin(member, precision) for member in network.members], network.fuse)
     return Twin(classifier, precision)
-
-
-@torch.enable_grad()
-def logits_of(model: nn.Module, images: Tensor) -> Tensor:
-    """Logits of a pass with its backward half; NaN where that cannot be run."""
-    points = images.clone().requires_grad_()
-    logits: Tensor = model(points)
-    if logits.requires_grad:
-        try:
-            torch.autograd.grad(logits.sum(), points, allow_unused=True)
-        except RuntimeError:  # such as a tensor that was needed and has been overwritten
-            return torch.full_like(logits, torch.nan)
-    return logits.detach()

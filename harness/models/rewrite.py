@@ -45,7 +45,8 @@ def fold_batchnorm(graph: fx.GraphModule) -> int:
     """Replace every convolution followed by a BatchNorm alone with one convolution. Returns how many.
 
     Only layers in eval mode with running statistics are folded, and only where nothing else reads or shares the layer
-    in front.
+    in front, and neither has hooks: these may do anything, such as making a layer's weights anew before it runs
+    (pruning, weight and spectral normalization).
     """
     modules = dict(graph.named_modules())
     calls = [str(node.target) for node in graph.graph.nodes if node.op == "call_module"]
@@ -59,6 +60,8 @@ def fold_batchnorm(graph: fx.GraphModule) -> int:
             continue
         layer = modules[str(source.target)]
         if type(layer) is not nn.Conv2d or calls.count(str(source.target)) != 1 or calls.count(str(node.target)) != 1:
+            continue
+        if has_hooks(layer) or has_hooks(norm):
             continue
         _replace_module(graph, str(source.target), fuse_conv_bn_eval(layer, norm))
         node.replace_all_uses_with(source)
@@ -82,7 +85,8 @@ def _is_relu(node: fx.Node, modules: dict[str, nn.Module]) -> bool:
     if not node.args:
         return False
     if node.op == "call_module":
-        return type(modules[str(node.target)]) is nn.ReLU
+        layer = modules[str(node.target)]
+        return type(layer) is nn.ReLU and not has_hooks(layer)
     return (node.op == "call_function" and node.target in RELUS) or (node.op == "call_method" and node.target == "relu")
 
 
@@ -90,8 +94,15 @@ def _is_overwritable(source: object, modules: dict[str, nn.Module]) -> bool:
     if not isinstance(source, fx.Node) or len(source.users) != 1:
         return False
     if source.op == "call_module":
-        return type(modules[str(source.target)]) in OVERWRITABLE_LAYERS
+        layer = modules[str(source.target)]
+        return type(layer) in OVERWRITABLE_LAYERS and not has_hooks(layer)
     return source.op == "call_function" and source.target in OVERWRITABLE_FUNCTIONS
+
+
+def has_hooks(layer: nn.Module) -> bool:
+    """Whether something is called whenever the layer runs, forwards or backwards."""
+    hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+    return any(getattr(layer, kind) for kind in hooks)
 
 
 def _is_plain_batchnorm(module: nn.Module) -> bool:

@@ -1,0 +1,82 @@
+"""What a model answers to some images: logits, the gradient behind them, and whether it would answer so again.
+
+A model may stand in for another one where their answers agree: to attack through the one is to attack the other.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from harness.models.classifier import undisturbed
+
+LARGEST_GRADIENT_DEVIATION = 0.1
+"""Of image gradients in float32, relative to their norm. Rounding moves some ReLUs across zero, which gives up to 0.006
+on networks of torchvision and timm; a backward pass that was replaced gives 1 or so."""
+
+
+class Answer(NamedTuple):
+    """To images, asked without gradients and then, with the same random numbers, with them."""
+
+    silent: Tensor
+    """Logits (N, K) of the pass without gradients."""
+    logits: Tensor
+    """Logits (N, K) of the pass with gradients."""
+    gradient: Tensor
+    """Image gradient (N, C, H, W) of a fixed mixture of the logits; zero where none reaches the images."""
+    drew: bool
+    """Whether random numbers were drawn from a global generator."""
+
+    def difference(self, other: Answer) -> float:
+        """Between the logits: the largest, NaN where some are not finite."""
+        pairs = (self.silent, other.silent), (self.logits, other.logits)
+        return max((ours - theirs).abs().max().nan_to_num(torch.inf).item() for ours, theirs in pairs)
+
+    def has_gradient_of(self, other: Answer) -> bool:
+        """Whether the image gradients are the same but for rounding."""
+        deviation = torch.linalg.vector_norm(self.gradient - other.gradient)
+        return bool(deviation <= LARGEST_GRADIENT_DEVIATION * torch.linalg.vector_norm(other.gradient))
+
+
+def answer_of(model: nn.Module, images: Tensor, seed: int = 0) -> Answer | None:
+    """The answer to images (N, C, H, W), with the random numbers of a seed; None when a pass fails.
+
+    The model and the generators are left as they were.
+    """
+    with undisturbed(model):
+        try:
+            torch.manual_seed(seed)
+            before = _generators()
+            with torch.no_grad():
+                silent = model(images)
+            drew = _generators() != before
+            torch.manual_seed(seed)
+            return Answer(silent, *with_gradient(model, images), drew)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - the model is foreign code, or was traced from it, and may raise anything
+            return None
+
+
+@torch.enable_grad()
+def with_gradient(model: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits (N, K) and the image gradient (N, C, H, W) of a fixed mixture of them."""
+    points = images.clone().requires_grad_()
+    logits: Tensor = model(points)
+    if not logits.requires_grad:
+        return logits.detach(), torch.zeros_like(images)
+    # Not the sum, which is constant where logits are probabilities.
+    mixture = (logits * torch.arange(logits.shape[1], device=logits.device).cos()).sum()
+    (gradient,) = torch.autograd.grad(mixture, points, allow_unused=True, materialize_grads=True)
+    return logits.detach(), gradient
+
+
+def _generators() -> Any:
+    """The state of every global generator that a forward pass may draw from, to be compared."""
+    states = [torch.get_rng_state(), *(torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [])]
+    _, keys, *position = np.random.get_state()  # noqa: NPY002 - foreign code may draw from it
+    return [state.numpy().tobytes() for state in states], random.getstate(), np.asarray(keys).tobytes(), position
