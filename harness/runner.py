@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from harness.cells import write_cells
+from harness.core.bfloat16 import SLOW, is_slow_in_bfloat16
 from harness.core.errors import HarnessError
 from harness.executors.local import LocalExecutor
 from harness.executors.outcome import Outcome, todo
@@ -101,6 +102,8 @@ def choose_device(name: str) -> torch.device:
 
 def execute(plan: Plan, store: Store, device: torch.device, console: Console) -> Results:
     """Compute what is missing, with progress over the whole suite when the console is a terminal."""
+    if plan.suite.precision != "float32" and is_slow_in_bfloat16(device):
+        console.print(f"{SLOW}: --set precision=float32 is faster", highlight=False)
     store.open()
     write_cells(store, plan.cells)
     work = todo(plan, store)

@@ -159,7 +159,7 @@ def test_a_plan_says_on_whose_images_a_model_is_asked_and_which_weights_are_rand
 ) -> None:
     plan(
         str(suite), resolved=False, limit=None, seed=None, overrides=(), store=None, download=False,
-        random_weights=False, as_json=False,
+        random_weights=False, available=False, as_json=False,
     )  # fmt: skip
     printed = capsys.readouterr().out
     for asked in ("large on images of small", "small on images of other", "large on images of other"):

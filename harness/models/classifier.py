@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from harness.core.geometry import Geometry
 from harness.models.census import NormCensus, take_census
+from harness.models.contents import check_contents, contents
 from harness.models.state import State
 from harness.models.views import depends_on_batch
 
 FOLDED = "folded_layers"
 """Detail of the provenance: how many BatchNorm layers the view bn = "folded" folded away."""
 
-FINGERPRINTED_DETAILS = ("source_sha256", "arguments", "view")
+FINGERPRINTED_DETAILS = ("source_sha256", "arguments", "view", "factory", "attributes_sha256")
 """Details of the provenance that change what a network computes without showing in its layers or state."""
 
 
@@ -60,8 +61,12 @@ class Classifier(nn.Module):
 
         `input_size` is (H, W) where it matters, `geometry` how image files are made into such images, where known; one
         for images of another size than `input_size` is none.
+
+        Raises:
+            HarnessError: for a network with parameters or buffers that hold no values yet.
         """
         super().__init__()
+        check_contents(network, provenance.id)
         self.network = network
         self.provenance = provenance
         self._input_size = input_size
@@ -109,12 +114,10 @@ class Classifier(nn.Module):
         for key in FINGERPRINTED_DETAILS:
             if detail := self.provenance.details.get(key):
                 digest.update(json.dumps({key: detail}, sort_keys=True, default=str).encode())
-        for name, tensor in sorted(self.state_dict().items()):
-            if name in self.recomputed:
-                continue
-            array = tensor.detach().cpu().contiguous()
-            digest.update(f"{name}{array.dtype}{tuple(array.shape)}".encode())
-            digest.update(array.view(torch.uint8).numpy().tobytes() if array.ndim else str(array.item()).encode())
+        for name, value in sorted(self.state_dict().items()):
+            if name not in self.recomputed:
+                for part in contents(name, value):
+                    digest.update(part)
         return digest.hexdigest()
 
 

@@ -15,12 +15,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 from torch import nn
 
 from harness.core.errors import HarnessError, did_you_mean
 from harness.models import MODEL_SOURCES
 from harness.models.classifier import Classifier, Provenance
 from harness.models.construction import check_arguments, seeded
+from harness.models.contents import attributes_sha256
 
 
 @MODEL_SOURCES.register("python")
@@ -51,7 +53,12 @@ def from_python(
         module = _import(module_name, where)
         factory = _factory(module, attribute, where)
         network = own_copy(_call(factory, given, where), where)
-    details = {"arguments": given, "source_sha256": source_sha256(module, factory, network)}
+    details = {
+        "factory": name,
+        "arguments": given,
+        "source_sha256": source_sha256(module, factory, network),
+        "attributes_sha256": attributes_sha256(network),
+    }
     if isinstance(network, Classifier):
         if mean is not None or std is not None or input_size is not None:
             raise HarnessError(
@@ -138,8 +145,17 @@ def _call(factory: Callable[..., Any], arguments: Mapping[str, Any], where: str)
 
 def own_copy(network: nn.Module, where: str) -> nn.Module:
     """A copy that nobody else holds. Raises HarnessError when the network cannot be copied."""
+    # Weights that a layer makes of others (weight normalization, pruning) carry their history, which torch does not
+    # copy; and of TorchScript it copies the history too.
+    made = {
+        id(value): value.detach().clone()
+        for part in network.modules()
+        for value in vars(part).values()
+        if isinstance(value, torch.Tensor) and not value.is_leaf
+    }
     try:
-        return copy.deepcopy(network)
+        with torch.no_grad():
+            return copy.deepcopy(network, made)
     except Exception as error:  # copying runs the user's code
         raise _failure(f"{where}: the network cannot be copied", error) from error
 

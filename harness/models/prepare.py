@@ -105,16 +105,27 @@ def rewrite_faithfully(twin: Classifier, images: Tensor, expected: Answer) -> in
     hooks), and keeps random numbers and branches as they were. So gradients are compared too, and a network that draws
     random numbers, or answers otherwise when asked again, is not rewritten.
     """
-    tolerance = largest_deviation(expected, EXACT)
-    if expected.drew or not (expected.silent - expected.logits).abs().max().item() <= tolerance:
+    if not is_steady(expected):
         return 0
     faster = copy.deepcopy(twin)
     folded = rewrite(faster)
-    answer = answer_of(fast_twin(faster, EXACT), images)
-    if answer is None or not answer.difference(expected) <= tolerance or not answer.has_gradient_of(expected):
+    if not is_faithful(answer_of(fast_twin(faster, EXACT), images), expected):
         return 0
     twin.network = faster.network
     return folded
+
+
+def is_steady(expected: Answer) -> bool:
+    """Whether a model would answer the same again."""
+    again = (expected.silent - expected.logits).abs().max().item()
+    return not expected.drew and again <= largest_deviation(expected, EXACT)
+
+
+def is_faithful(answer: Answer | None, expected: Answer) -> bool:
+    """Whether an answer is the expected one but for rounding, its gradient included."""
+    if answer is None or not answer.difference(expected) <= largest_deviation(expected, EXACT):
+        return False
+    return answer.has_gradient_of(expected)
 
 
 def largest_deviation(expected: Answer, passes: PassPrecision) -> float:

@@ -22,7 +22,7 @@ class Held(NamedTuple):
     @property
     def changed(self) -> bool:
         """Whether another tensor stands in its place, or other values in the tensor."""
-        return self.owner.get(self.name) is not self.tensor or not torch.equal(self.tensor, self.value)
+        return self.owner.get(self.name) is not self.tensor or not _equal(self.tensor, self.value)
 
 
 class State:
@@ -53,3 +53,8 @@ class State:
             if held.changed:
                 held.tensor.copy_(held.value)
                 held.owner[held.name] = held.tensor
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    # torch compares no sparse tensors.
+    return torch.equal(*(part if part.layout is torch.strided else part.to_dense() for part in (one, other)))

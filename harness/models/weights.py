@@ -115,13 +115,20 @@ def load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], where: str)
         for key in own
         if key in tensors and tensors[key].shape != own[key].shape
     ]
+    rounded = [
+        f"{key} holds {str(tensors[key].dtype).removeprefix('torch.')} in the file, where the network has "
+        f"{str(own[key].dtype).removeprefix('torch.')}"
+        for key in own
+        if key in tensors and own[key].is_floating_point() and not tensors[key].is_floating_point()
+    ]
     missing = [key for key in own if key not in tensors]
     unexpected = [key for key in tensors if key not in own]
-    if not shapes:
+    if not shapes and not rounded:
         # Not strict: torch forgives counters that old files lack, and says what it does not forgive.
         missing, unexpected = network.load_state_dict(dict(tensors), strict=False)
     problems = [
         *_some("shapes differ", shapes, "; "),
+        *_some("quantized weights are not taken without their scales", rounded, "; "),
         *_some("the file lacks", missing),
         *_some("the network has no", unexpected),
     ]

@@ -17,7 +17,7 @@ from harness.core.geometry import Geometry
 from harness.data import ChosenImages, Dataset
 from harness.models import load_model
 from harness.models.classifier import Classifier, undisturbed
-from harness.models.folded import take_folded_view
+from harness.models.folded import check_folded_view, take_folded_view
 from harness.models.views import recalibrate, take_batchnorm_view, take_robustnorm_view
 from harness.plan.calibration import Calibrations, calibration_batches, described
 from harness.plan.left_out import or_left_out
@@ -121,6 +121,10 @@ def plan_model(spec: ModelSpec, datasets: Sequence[ChosenImages], calibrations: 
         at_once = smallest_batch(dataset, calibrations.suite) if classifier.batch_dependent else 1
         with undisturbed(classifier):
             classes, seconds = probe(classifier, dataset, spec, at_once)
+    if spec.bn == "folded":
+        original = open_model(spec.model_copy(update={"bn": None}))
+        for images in datasets:
+            check_folded_view(classifier, original, first_images(images.at(classifier.geometry)))
     if calibration:
         with undisturbed(classifier):
             answer(classifier, first_images(calibration.at(classifier.geometry)), calibration.name, spec)

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from harness.core import cards
+from harness.core.bfloat16 import SLOW, is_slow_in_bfloat16
 from harness.core.errors import HarnessError
 from harness.data import Dataset
 from harness.data.load import load_dataset
@@ -64,6 +65,8 @@ def train_card(name: str, *, device: str = "cpu", quiet: bool = False, force: bo
         if epoch.epoch in card.recipe.snapshots and team.leads:
             write_weights(network, card, weights_path(path, epoch.epoch))
 
+    if card.recipe.precision == "bfloat16" and is_slow_in_bfloat16(torch.device(device)):
+        console.print(f'{SLOW}: precision = "float32" in the recipe is faster')
     history = train_with_progress(classifier, card, path.stem, data, checkpoint, team, console, keep)
     if not team.leads:
         return {}

@@ -36,7 +36,7 @@ class StraightThrough(torch.autograd.Function):
         return (images * 15).round() / 15
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> Tensor:
         return gradient
 
 
@@ -53,7 +53,7 @@ class Wrapped(nn.Module):
 
 
 def straight_through(images: Tensor) -> Tensor:
-    return StraightThrough.apply(images)  # type: ignore[no-any-return,no-untyped-call]
+    return StraightThrough.apply(images)  # type: ignore[no-any-return]
 
 
 def rounded_without_gradient(images: Tensor) -> Tensor:
@@ -74,9 +74,13 @@ def purified(images: Tensor) -> Tensor:
     return images - 0.01 * gradient.sign()
 
 
+def negated(layer: nn.Module, inputs: Any, outputs: Any) -> tuple[Tensor]:
+    return (-inputs[0],)
+
+
 def hooked_backwards() -> nn.Module:
     network = body()
-    network[1].register_full_backward_hook(lambda layer, inputs, outputs: (-inputs[0],))
+    network[1].register_full_backward_hook(negated)
     return network
 
 

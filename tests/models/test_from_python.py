@@ -13,6 +13,7 @@ from harness.core.errors import HarnessError
 from harness.models import load_model
 
 SOURCE = """
+import os
 import torch
 from harness.models.classifier import Classifier, Provenance
 
@@ -28,6 +29,57 @@ def scaled(factor: float = 1.0):
 
 def random_linear():
     return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
+
+class Settled(torch.nn.Module):
+    def __init__(self, levels, shift=0.0):
+        super().__init__()
+        self.levels = levels
+        self.register_buffer("shift", torch.tensor([shift]), persistent=False)
+    def forward(self, images):
+        return (self.levels * images + self.shift).round().mean(dim=(2, 3))
+
+def two_levels():
+    return Settled(2)
+
+def sixteen_levels():
+    return Settled(16)
+
+def same_levels():
+    return Settled(2)
+
+def from_the_environment():
+    return Settled(int(os.environ["LEVELS"]), float(os.environ["SHIFT"]))
+
+def scripted():
+    return torch.jit.script(Scaled(2.0))
+
+def normalized():
+    return torch.nn.Sequential(torch.nn.utils.weight_norm(torch.nn.Conv2d(3, 4, 4)), torch.nn.Flatten())
+
+def lazy():
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.LazyLinear(2))
+
+def nowhere():
+    with torch.device("meta"):
+        return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
+
+class Remembering(torch.nn.Module):
+    def __init__(self, note):
+        super().__init__()
+        self._note = note
+    def get_extra_state(self):
+        return {"note": self._note, "weights": torch.arange(3)}
+    def set_extra_state(self, state):
+        self._note = state["note"]
+    def forward(self, images):
+        return images.mean(dim=(2, 3))
+
+def remembering(note: str):
+    return Remembering(note)
+
+def quantized():
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
+    return torch.ao.quantization.quantize_dynamic(network, {torch.nn.Linear})
 
 def wrapped():
     return Classifier(Scaled(1.0), Provenance("mine", random_weights=True), mean=(0.5,), std=(0.5,), input_size=(8, 8))
@@ -93,6 +145,45 @@ def test_the_source_of_layers_from_other_modules_counts_too(module: Path) -> Non
     del sys.modules["my_models"], sys.modules["my_broken_models"]
     module.write_text(SOURCE + "\n# changed\n")
     assert fingerprint != load_model("python:my_broken_models:one").fingerprint
+
+
+def test_factories_of_one_module_are_models_of_their_own() -> None:
+    names = ("two_levels", "sixteen_levels", "same_levels")
+    assert len({load_model(f"python:my_models:{name}").fingerprint for name in names}) == 3
+
+
+def test_the_fingerprint_knows_settings_that_neither_layers_nor_state_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    fingerprints = set()
+    for levels, shift in (("2", "0"), ("4", "0"), ("2", "0.5"), ("2", "0")):
+        monkeypatch.setenv("LEVELS", levels)
+        monkeypatch.setenv("SHIFT", shift)
+        fingerprints.add(load_model("python:my_models:from_the_environment").fingerprint)
+    assert len(fingerprints) == 3
+
+
+def test_the_fingerprint_knows_what_modules_keep_beside_tensors() -> None:
+    first, second = (
+        load_model("python:my_models:remembering", arguments={"note": note}) for note in ("one", "another")
+    )
+    assert first.fingerprint != second.fingerprint
+    assert first.fingerprint == load_model("python:my_models:remembering", arguments={"note": "one"}).fingerprint
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.parametrize("name", ["scripted", "normalized", "quantized"])
+def test_networks_that_torch_copies_or_lists_in_ways_of_its_own_are_loaded(name: str) -> None:
+    model = load_model(f"python:my_models:{name}")
+    assert model.fingerprint == load_model(f"python:my_models:{name}").fingerprint
+    images = torch.rand(2, 3, 4, 4) if name == "normalized" else torch.rand(2, 3, 2, 2)
+    assert len(model(images)) == 2
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.filterwarnings("ignore:.*[Ll]azy.*:UserWarning")
+@pytest.mark.parametrize(("name", "reason"), [("lazy", "has no shape yet"), ("nowhere", "is on the meta device")])
+def test_networks_without_values_are_refused_in_words(name: str, reason: str) -> None:
+    with pytest.raises(HarnessError, match=reason):
+        load_model(f"python:my_models:{name}")
 
 
 def test_random_initialization_is_reproducible_and_leaves_the_global_generator_alone() -> None:
