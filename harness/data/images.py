@@ -6,7 +6,6 @@ import io
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,7 +17,7 @@ from pydantic import Field
 
 from harness.core.errors import HarnessError
 from harness.core.geometry import Geometry, square
-from harness.data import Source
+from harness.data import Read, Source
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -66,10 +65,12 @@ def encoded_source(
         channels: see `decode_images`.
     """
 
-    def at(geometry: Geometry | None) -> Source:
-        return Source(name, labels, classes, lambda indices: decode_images(encoded(indices), geometry, channels))
+    def at(geometry: Geometry | None) -> Read:
+        return lambda indices: decode_images(encoded(indices), geometry, channels)
 
-    return replace(at(None), at=at) if size == "model" else at(None if size is None else square(size))
+    if size == "model":
+        return Source(name, labels, classes, at(None), at)
+    return Source(name, labels, classes, at(None if size is None else square(size)))
 
 
 def decode_images(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from harness.core.errors import HarnessError
+from harness.core.geometry import Geometry
 from harness.data.load import load_dataset
 
 DIGITS = {"id": "digits", "split": "test"}
@@ -21,6 +24,18 @@ def test_labels_move_on_modulo_the_number_of_classes_and_images_stay(by: int, na
     assert np.array_equal(shifted.images, plain.images)
     assert shifted.classes == plain.classes
     assert shifted.name == f"digits (test), {name}"
+    assert shifted.fingerprint != plain.fingerprint
+
+
+def test_labels_move_on_in_every_geometry_that_a_model_asks_for(tmp_path: Path) -> None:
+    for title in ("cat", "dog", "emu"):
+        (tmp_path / title).mkdir()
+        Image.new("RGB", (6, 6)).save(tmp_path / title / "a.png")
+    of, geometry = {"id": "folder", "path": str(tmp_path), "size": "model"}, Geometry(4, 4, 4)
+    plain = load_dataset("folder", {key: value for key, value in of.items() if key != "id"}, geometry=geometry)
+    shifted = load_dataset("shifted", {"of": of, "by": 1}, geometry=geometry)
+    assert shifted.labels.tolist() == [1, 2, 0]
+    assert np.array_equal(shifted.images, plain.images)
     assert shifted.fingerprint != plain.fingerprint
 
 
