@@ -113,9 +113,14 @@ def fit(image: Image.Image, geometry: Geometry) -> Image.Image:
     else:
         shorter = min(width, height)
         width, height = int(geometry.resize * width / shorter), int(geometry.resize * height / shorter)
-    left, top = round((width - geometry.width) / 2), round((height - geometry.height) / 2)
+    left, top = _before_the_middle(width, geometry.width), _before_the_middle(height, geometry.height)
     scaled = image.resize((width, height), Image.Resampling[geometry.interpolation.upper()])
     return scaled.crop((left, top, left + geometry.width, top + geometry.height))
+
+
+def _before_the_middle(side: int, crop: int) -> int:
+    """Where a crop begins: half pixels go to the even side where it cuts, to the left where it pads."""
+    return round((side - crop) / 2) if crop <= side else -((crop - side) // 2)
 
 
 def _decode_all(images: Sequence[Encoded], geometry: Geometry | None, channels: Channels | None) -> list[Pixels]:

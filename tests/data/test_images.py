@@ -96,7 +96,7 @@ def test_different_sizes_are_an_error_that_says_to_set_size() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(50, 30), (30, 50), (31, 31), (7, 5), (24, 24), (33, 100)])
-@pytest.mark.parametrize("geometry", [square(24), square(17), Geometry(28, 24, 24, "bicubic"), Geometry(20, 24, 18)])
+@pytest.mark.parametrize("geometry", [square(24), square(17), Geometry(28, 24, 24, "bicubic"), Geometry(20, 24, 18), Geometry(17, 20, 22)])
 def test_fit_is_torchvisions_resize_and_center_crop(width: int, height: int, geometry: Geometry) -> None:
     image = noise("RGB", width, height)
     resize = transforms.Resize(geometry.resize, transforms.InterpolationMode(geometry.interpolation))
