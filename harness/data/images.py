@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -35,6 +36,8 @@ IMAGES_AT_ONCE = 1024
 
 GREY_MODES = ("1", "L", "LA")
 DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+DEEP_IN_FILE = re.compile(r";16[BLN]$")
+"""How Pillow's names of channels in files end where a channel has 16 bits; BGR;16 has them per pixel."""
 
 
 class Encoded(NamedTuple):
@@ -134,7 +137,7 @@ def _decode(encoded: Encoded, geometry: Geometry | None, channels: Channels | No
     content = encoded.content
     try:
         with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
-            if image.mode in DEEP_MODES:
+            if image.mode in DEEP_MODES or _is_deep_in_file(image):
                 raise HarnessError(f"{encoded.where}: more than 8 bits per channel; convert the image to 8 bits first")
             grey = channels == 1 or (channels is None and image.mode in GREY_MODES)
             converted = image.convert("L" if grey else "RGB")
@@ -143,6 +146,15 @@ def _decode(encoded: Encoded, geometry: Geometry | None, channels: Channels | No
         raise HarnessError(f"{encoded.where}: not a readable image ({error})") from error
     array = np.asarray(converted if geometry is None else fit(converted, geometry))
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _is_deep_in_file(image: Image.Image) -> bool:
+    """Whether a channel has more than 8 bits in a file that is not loaded yet: Pillow cuts colours to 8 in silence."""
+    for decoder, _, _, arguments in getattr(image, "tile", ()):
+        channels, *others = arguments if isinstance(arguments, tuple) else (arguments,)
+        if DEEP_IN_FILE.search(str(channels)) or (decoder.startswith("ppm") and others[0] > 255):
+            return True
+    return False
 
 
 def _stack(arrays: list[Pixels], names: list[str]) -> Pixels:
