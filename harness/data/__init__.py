@@ -125,7 +125,12 @@ DATASETS: Registry[Loader] = Registry("dataset", package=__name__)
 
 def data_root(root: str | None) -> Path:
     """The directory that holds data: the suite's key, else HARNESS_DATA, else `./data`."""
-    return Path(root or os.environ.get("HARNESS_DATA") or "data").expanduser()
+    return Path(os.path.expanduser(root or os.environ.get("HARNESS_DATA") or "data"))
+
+
+def data_path(root: str | None, path: str) -> Path:
+    """A path below the data root unless it is absolute or begins with `~`, the home directory."""
+    return data_root(root) / os.path.expanduser(path)
 
 
 def fingerprint(images: Array, labels: Array, indices: Array) -> str:
@@ -140,11 +145,15 @@ def take(source: Source, indices: npt.NDArray[np.int64]) -> Dataset:
     """Read the pixels of the chosen indices (M,).
 
     Raises:
-        HarnessError: when no index is chosen, or when the pixels are not (M, C, H, W), uint8 or float32 in [0, 1].
+        HarnessError: when no index is chosen, an image cannot be read, or the pixels are not (M, C, H, W), uint8 or
+            float32 in [0, 1].
     """
     if not len(indices):
         raise HarnessError(f"{source.name}: no image is chosen")
-    images = source.read(indices)
+    try:
+        images = source.read(indices)
+    except (HarnessError, OSError) as error:
+        raise HarnessError(f"{source.name}: {error}") from error
     _check_pixels(images, len(indices), source.name)
     labels = source.labels[indices]
     return Dataset(source.name, images, labels, indices, source.classes, fingerprint(images, labels, indices))

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from harness.core.errors import HarnessError, in_one_line
 from harness.core.libraries import library
-from harness.data import DATASETS, Source, data_root
+from harness.data import DATASETS, Source, data_path
 from harness.data.images import Channels, Encoded, Size, encoded_source
 
 Commit = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
@@ -56,7 +56,7 @@ def huggingface(
             configuration or column, and images without labels.
     """
     datasets = library("datasets")
-    folder = data_root(root) / path
+    folder = data_path(root, path)
     where = str(folder) if folder.is_dir() else path
     if folder.is_dir() and revision:
         raise HarnessError(f"{folder} is a folder, which has no revision; remove the key")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.core.errors import HarnessError
-from harness.data import DATASETS, Source, data_root
+from harness.data import DATASETS, Source, data_path
 from harness.data.images import Channels, Encoded, Size, encoded_source
 
 IMAGE_COLUMNS = ("img", "image")
@@ -55,7 +55,7 @@ def parquet(
     """
     import pyarrow.parquet as pq
 
-    files = _files_of(data_root(root) / path, split)
+    files = _files_of(data_path(root, path), split)
     schema = pq.read_schema(files[0])
     image_column = _column(files[0], schema.names, IMAGE_COLUMNS)
     label_column = _column(files[0], schema.names, LABEL_COLUMNS)
