@@ -131,7 +131,7 @@ class CraftJob:
         """
         *screens, last = stages(self.precision)
         if keeper and not self.whitebox:
-            yield True, last, keeper.load(arena, state.todo)
+            yield True, last, keeper.load(arena, state.todo, self.threat)
         for precision in (*screens, last):
             yield False, precision, self._batches(surrogate, arena, state, precision)
 

@@ -7,11 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from pandas.testing import assert_frame_equal
+from safetensors.numpy import load_file, save_file
 
 import harness
+from harness.core.errors import HarnessError
+from harness.core.threat import ThreatModel
+from harness.data import Dataset
 from harness.job import CraftJob
+from harness.judging import Arena, Batch
+from harness.keeping import Keeper
 from harness.runner import Results
+from harness.store.images import Arrays, KeptImages
 
 SuiteFile = Callable[..., Path]
 
@@ -79,6 +87,63 @@ def test_what_was_kept_of_an_unfinished_crafting_is_used_and_the_rest_crafted(
     id = attacked(results, "batch")
     assert_frame_equal(results.outcomes(id), anew.outcomes(id))
     assert first.plan.jobs[-1].crafting == results.plan.jobs[-1].crafting
+
+
+def too_far(kept: Arrays) -> Arrays:
+    return {**kept, "adversarial": 1 - kept["adversarial"]}
+
+
+def of_no_image(kept: Arrays) -> Arrays:
+    return {**kept, "index": kept["index"] + 100_000}
+
+
+def twice(kept: Arrays) -> Arrays:
+    return {**kept, "index": np.repeat(kept["index"][:1], len(kept["index"]))}
+
+
+def not_numbers(kept: Arrays) -> Arrays:
+    return {**kept, "adversarial": np.full_like(kept["adversarial"], np.nan)}
+
+
+def without_a_field(kept: Arrays) -> Arrays:
+    return {name: array for name, array in kept.items() if name != "passes"}
+
+
+def of_another_shape(kept: Arrays) -> Arrays:
+    return {**kept, "adversarial": kept["adversarial"][..., :4]}
+
+
+@pytest.fixture
+def arena() -> Arena:
+    """Four dark images at odd positions of a data set."""
+    images, indices = np.zeros((4, 1, 6, 6), dtype=np.uint8), np.array([1, 3, 5, 7])
+    dataset = Dataset("dark", images, np.zeros(4, dtype=np.int64), indices, ("a",), "")
+    return Arena(dataset, torch.device("cpu"), batch_size=2)
+
+
+@pytest.mark.parametrize("damage", [None, too_far, of_no_image, twice, not_numbers, without_a_field, of_another_shape])
+def test_kept_images_are_used_unless_they_are_damaged_which_deletes_them(
+    tmp_path: Path, arena: Arena, damage: Callable[[Arrays], Arrays] | None
+) -> None:
+    keeper, file, rows = Keeper(KeptImages(tmp_path), keeps=True), tmp_path / "000000.safetensors", torch.arange(2)
+    keeper.keep(Batch(rows, torch.full((2, 1, 6, 6), 0.1), rows, rows.bool(), rows), arena)
+    if damage:
+        save_file(dict(damage(load_file(file))), file)
+    loaded = list(keeper.load(arena, torch.ones(4, dtype=torch.bool), ThreatModel("linf", 0.1)))
+    assert [batch.rows.tolist() for batch in loaded] == ([] if damage else [[0, 1]])
+    assert file.exists() == (damage is None)
+
+
+def test_images_that_only_cannot_be_read_are_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbid(file: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(file))
+
+    file = tmp_path / "000000.safetensors"
+    file.touch()
+    monkeypatch.setattr("harness.store.images.load_file", forbid)
+    with pytest.raises(HarnessError, match=r"000000\.safetensors cannot be read (.|\n)*delete it to craft"):
+        list(KeptImages(tmp_path).batches())
+    assert file.exists()
 
 
 def test_kept_images_are_those_that_were_judged(suite_file: SuiteFile) -> None:

@@ -22,6 +22,9 @@ from harness.core.registry import Registry
 
 Array = npt.NDArray[np.generic]
 
+Read = Callable[[npt.NDArray[np.int64]], Array]
+"""Indices (M,) to pixels (M, C, H, W), uint8 or float32 in [0, 1]."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -37,10 +40,11 @@ class Source:
     """(N,) class numbers, from 0."""
     classes: tuple[str, ...]
     """One name per class."""
-    read: Callable[[npt.NDArray[np.int64]], Array]
-    """Indices (M,) to pixels (M, C, H, W), uint8 or float32 in [0, 1]."""
-    at: Callable[[Geometry], Source] | None = None
-    """The same images in another geometry, where each model is given them as it asks; None where all see the same."""
+    read: Read
+    """Gives the pixels."""
+    at: Callable[[Geometry], Read] | None = None
+    """What reads the same images in another geometry, where each model is given them as it asks; None where all see
+    the same. Labels and classes are those of this source in any geometry."""
     origin: str = ""
     """sha256 over what the images were made from, one by one, where they were: sets of one origin share their order."""
 
@@ -108,9 +112,9 @@ class ChosenImages:
                 "     write resize and crop in its table, or a number as the data set's `size`"
             )
         if geometry not in self.read:
-            source = self.source.at(geometry) if self.source.at and geometry else self.source
-            dataset = take(source, self.indices)
-            self.read[geometry] = replace(dataset, name=self.name, geometry=geometry)
+            read = self.source.at(geometry) if self.source.at and geometry else self.source.read
+            dataset = take(replace(self.source, name=self.name, read=read), self.indices)
+            self.read[geometry] = replace(dataset, geometry=geometry)
         return self.read[geometry]
 
 
@@ -121,7 +125,12 @@ DATASETS: Registry[Loader] = Registry("dataset", package=__name__)
 
 def data_root(root: str | None) -> Path:
     """The directory that holds data: the suite's key, else HARNESS_DATA, else `./data`."""
-    return Path(root or os.environ.get("HARNESS_DATA") or "data").expanduser()
+    return Path(os.path.expanduser(root or os.environ.get("HARNESS_DATA") or "data"))
+
+
+def data_path(root: str | None, path: str) -> Path:
+    """A path below the data root unless it is absolute or begins with `~`, the home directory."""
+    return data_root(root) / os.path.expanduser(path)
 
 
 def fingerprint(images: Array, labels: Array, indices: Array) -> str:
@@ -136,11 +145,15 @@ def take(source: Source, indices: npt.NDArray[np.int64]) -> Dataset:
     """Read the pixels of the chosen indices (M,).
 
     Raises:
-        HarnessError: when no index is chosen, or when the pixels are not (M, C, H, W), uint8 or float32 in [0, 1].
+        HarnessError: when no index is chosen, an image cannot be read, or the pixels are not (M, C, H, W), uint8 or
+            float32 in [0, 1].
     """
     if not len(indices):
         raise HarnessError(f"{source.name}: no image is chosen")
-    images = source.read(indices)
+    try:
+        images = source.read(indices)
+    except (HarnessError, OSError) as error:
+        raise HarnessError(f"{source.name}: {error}") from error
     _check_pixels(images, len(indices), source.name)
     labels = source.labels[indices]
     return Dataset(source.name, images, labels, indices, source.classes, fingerprint(images, labels, indices))

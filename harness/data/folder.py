@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.core.errors import HarnessError
-from harness.data import DATASETS, Source, data_root
+from harness.data import DATASETS, Source, data_path
 from harness.data.images import Channels, Encoded, Size, encoded_source
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -40,7 +40,7 @@ def folder(
     Raises:
         HarnessError: when there is no such folder, class folder or image; and on reading, as `decode_images` does.
     """
-    top = data_root(root) / path
+    top = data_path(root, path)
     if not top.is_dir():
         raise HarnessError(
             f"no folder {top}.\n     set HARNESS_DATA or the dataset's `root` to the directory that holds the data"
@@ -62,8 +62,13 @@ def folder(
 
 def _images_below(class_folder: Path) -> Iterator[Path]:
     """Image files at any depth, folder by folder, both sorted."""
-    for folder_path, _, names in sorted(os.walk(class_folder, followlinks=True)):
+    for folder_path, _, names in sorted(os.walk(class_folder, onerror=_refuse, followlinks=True)):
         hidden = any(part.startswith(".") for part in Path(folder_path).relative_to(class_folder).parts)
         for name in [] if hidden else sorted(names):
             if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
                 yield Path(folder_path, name)
+
+
+def _refuse(error: OSError) -> None:
+    """Left to itself, os.walk passes over what it cannot read, and its images would be missing in silence."""
+    raise HarnessError(f"{error.filename} cannot be read ({error.strerror}); its images would be missing") from error

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from harness.core.errors import HarnessError, in_one_line
 from harness.core.libraries import library
-from harness.data import DATASETS, Source, data_root
+from harness.data import DATASETS, Source, data_path
 from harness.data.images import Channels, Encoded, Size, encoded_source
 
 Commit = Annotated[str, Field(pattern="^[0-9a-f]{40}$")]
@@ -56,8 +56,13 @@ def huggingface(
             configuration or column, and images without labels.
     """
     datasets = library("datasets")
-    folder = data_root(root) / path
+    folder = data_path(root, path)
     where = str(folder) if folder.is_dir() else path
+    if not folder.is_dir() and Path(path).is_dir():
+        raise HarnessError(
+            f"{folder} is no folder, but {path} in the working directory is, which the library would take for it.\n"
+            "     write its absolute path to use it; start from another directory to use the hub's data set"
+        )
     if folder.is_dir() and revision:
         raise HarnessError(f"{folder} is a folder, which has no revision; remove the key")
     table = _loaded(datasets, where, split, config, revision, download)
@@ -119,11 +124,13 @@ def _offline(config: Any, offline: bool) -> Iterator[None]:
 
 def _check_revision(table: Any, path: str, revision: str) -> None:
     """Offline, the library gives what was cached last. Its folders are named by their commits."""
-    cached = {Path(file["filename"]).parent.name for file in table.cache_files}
-    if cached != {revision}:
-        raise HarnessError(
-            f"{path}: the cache holds revision {', '.join(sorted(cached))}, not {revision}.\n     pass --download"
-        )
+    for folder in sorted({Path(file["filename"]).parent for file in table.cache_files}):
+        if folder.name != revision:
+            is_there = (folder.parent / revision).is_dir()
+            raise HarnessError(
+                f"{path}: without the hub, the library opens the revision that was cached last, {folder.name}, "
+                f"not {revision}.\n     pass --download" + (f", or move {folder} elsewhere" if is_there else "")
+            )
 
 
 def _column(table: Any, kind: type, asked: str | None, key: str, where: str) -> str:

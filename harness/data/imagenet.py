@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from harness.core.errors import HarnessError, in_one_line
-from harness.data import DATASETS, Source, data_root
+from harness.data import DATASETS, Source, data_path
 from harness.data.folder import IMAGE_SUFFIXES
 from harness.data.imagenet_classes import class_names, class_numbers
 from harness.data.imagenet_labels import DEVKIT, SOLUTION, validation_wnids
@@ -57,7 +57,7 @@ def imagenet(
     Raises:
         HarnessError: when nothing is found, a folder is no class of ImageNet, or nothing tells an image's class.
     """
-    top = data_root(root) / path
+    top = data_path(root, path)
     try:
         found = _find(top, split)
     except (OSError, tarfile.TarError) as error:

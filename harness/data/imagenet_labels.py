@@ -62,5 +62,6 @@ def _from_archive(archive: Path) -> tuple[bytes, bytes]:
 
 def _of_table(table: Path) -> dict[str, str]:
     """Boxes of objects, as "WNID left top right bottom ..."; all objects of an image are of one class."""
-    with table.open(newline="", encoding="utf-8") as rows:
-        return {row["ImageId"]: row["PredictionString"].split()[0] for row in csv.DictReader(rows)}
+    with table.open(newline="", encoding="utf-8-sig") as rows:
+        told = {row["ImageId"]: (row["PredictionString"] or "").split() for row in csv.DictReader(rows)}
+    return {image: words[0] for image, words in told.items() if words}

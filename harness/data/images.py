@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,7 +18,7 @@ from pydantic import Field
 
 from harness.core.errors import HarnessError
 from harness.core.geometry import Geometry, square
-from harness.data import Source
+from harness.data import Read, Source
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,6 +36,8 @@ IMAGES_AT_ONCE = 1024
 
 GREY_MODES = ("1", "L", "LA")
 DEEP_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+DEEP_IN_FILE = re.compile(r";16[BLN]$")
+"""How Pillow's names of channels in files end where a channel has 16 bits; BGR;16 has them per pixel."""
 
 
 class Encoded(NamedTuple):
@@ -66,10 +68,12 @@ def encoded_source(
         channels: see `decode_images`.
     """
 
-    def at(geometry: Geometry | None) -> Source:
-        return Source(name, labels, classes, lambda indices: decode_images(encoded(indices), geometry, channels))
+    def at(geometry: Geometry | None) -> Read:
+        return lambda indices: decode_images(encoded(indices), geometry, channels)
 
-    return replace(at(None), at=at) if size == "model" else at(None if size is None else square(size))
+    if size == "model":
+        return Source(name, labels, classes, at(None), at)
+    return Source(name, labels, classes, at(None if size is None else square(size)))
 
 
 def decode_images(
@@ -112,9 +116,14 @@ def fit(image: Image.Image, geometry: Geometry) -> Image.Image:
     else:
         shorter = min(width, height)
         width, height = int(geometry.resize * width / shorter), int(geometry.resize * height / shorter)
-    left, top = round((width - geometry.width) / 2), round((height - geometry.height) / 2)
+    left, top = _before_the_middle(width, geometry.width), _before_the_middle(height, geometry.height)
     scaled = image.resize((width, height), Image.Resampling[geometry.interpolation.upper()])
     return scaled.crop((left, top, left + geometry.width, top + geometry.height))
+
+
+def _before_the_middle(side: int, crop: int) -> int:
+    """Where a crop begins: half pixels go to the even side where it cuts, to the left where it pads."""
+    return round((side - crop) / 2) if crop <= side else -((crop - side) // 2)
 
 
 def _decode_all(images: Sequence[Encoded], geometry: Geometry | None, channels: Channels | None) -> list[Pixels]:
@@ -128,7 +137,7 @@ def _decode(encoded: Encoded, geometry: Geometry | None, channels: Channels | No
     content = encoded.content
     try:
         with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
-            if image.mode in DEEP_MODES:
+            if image.mode in DEEP_MODES or _is_deep_in_file(image):
                 raise HarnessError(f"{encoded.where}: more than 8 bits per channel; convert the image to 8 bits first")
             grey = channels == 1 or (channels is None and image.mode in GREY_MODES)
             converted = image.convert("L" if grey else "RGB")
@@ -137,6 +146,15 @@ def _decode(encoded: Encoded, geometry: Geometry | None, channels: Channels | No
         raise HarnessError(f"{encoded.where}: not a readable image ({error})") from error
     array = np.asarray(converted if geometry is None else fit(converted, geometry))
     return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _is_deep_in_file(image: Image.Image) -> bool:
+    """Whether a channel has more than 8 bits in a file that is not loaded yet: Pillow cuts colours to 8 in silence."""
+    for decoder, _, _, arguments in getattr(image, "tile", ()):
+        channels, *others = arguments if isinstance(arguments, tuple) else (arguments,)
+        if DEEP_IN_FILE.search(str(channels)) or (decoder.startswith("ppm") and others[0] > 255):
+            return True
+    return False
 
 
 def _stack(arrays: list[Pixels], names: list[str]) -> Pixels:

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from harness.core.errors import HarnessError, did_you_mean
+from harness.core.errors import HarnessError, did_you_mean, in_one_line
 from harness.core.geometry import Geometry
 from harness.core.registry import parameters_of
 from harness.core.validation import check_value
-from harness.data import DATASETS, ChosenImages, Dataset
+from harness.data import DATASETS, ChosenImages, Dataset, Source
 from harness.data.subset import Choice, choose
 
 
@@ -61,11 +61,28 @@ def choose_images(
     Raises:
         HarnessError: for an unknown loader, key, value or index, too many samples, or missing files.
     """
-    source = DATASETS.get(id)(**resolve_arguments(id, arguments or {}))
+    source = open_source(id, arguments or {})
     if limit is not None:
         available = len(indices) if isinstance(indices, list) else len(source.labels)
         samples = min(limit, available if samples is None else samples)
     return ChosenImages(source, choose(source.labels, samples, indices), label or source.name)
+
+
+def open_source(id: str, arguments: Mapping[str, Any]) -> Source:
+    """What a loader gives; reads no pixels.
+
+    Raises:
+        HarnessError: for an unknown loader, key or value, and for files that are missing or cannot be read.
+    """
+    try:
+        return DATASETS.get(id)(**resolve_arguments(id, arguments))
+    except OSError as error:
+        raise HarnessError(f'the files of dataset "{id}" cannot be read ({in_one_line(error)})') from error
+
+
+def allowing_download(id: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments that let the loader fetch files, if it can."""
+    return {**arguments, **({"download": True} if "download" in parameters_of(DATASETS.get(id)) else {})}
 
 
 def resolve_arguments(id: str, arguments: Mapping[str, Any]) -> dict[str, Any]:

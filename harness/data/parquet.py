@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from harness.core.errors import HarnessError
-from harness.data import DATASETS, Source, data_root
+from harness.core.errors import HarnessError, in_one_line
+from harness.data import DATASETS, Source, data_path
 from harness.data.images import Channels, Encoded, Size, encoded_source
+from harness.data.parquet_files import files_of
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "fine_label")
@@ -39,11 +40,11 @@ def parquet(
     size: Size | None = None,
     channels: Channels | None = None,
 ) -> Source:
-    """Parquet files of encoded images (Hugging Face layout): <root>/<path>/<split>*.parquet.
+    """Parquet files of encoded images (Hugging Face layout), whole or in shards: <root>/<path>/<split>*.parquet.
 
     Args:
         path: folder of the files, below `root` unless absolute.
-        split: file name without `.parquet`, or the part before the first `-` (`test-00000-of-00001.parquet`).
+        split: file name without `.parquet`, or the part before the number (`test-00000-of-00001.parquet`).
         root: directory that holds data; default HARNESS_DATA, else `./data`.
         name: how reports name the data; default the folder's name and the split.
         size: scale the shorter side to this (bilinear, antialiased) and cut out the middle square; "model" for what
@@ -51,17 +52,17 @@ def parquet(
         channels: 1 for grey, 3 for RGB; default RGB unless all chosen images are grey.
 
     Raises:
-        HarnessError: when there is no such folder, split or column, a shard is missing, or images have no label.
+        HarnessError: when there is no such folder, split or column, a shard is missing or there twice, a file is
+            damaged, or images have no label.
     """
-    import pyarrow.parquet as pq
-
-    files = _files_of(data_root(root) / path, split)
-    schema = pq.read_schema(files[0])
-    image_column = _column(files[0], schema.names, IMAGE_COLUMNS)
-    label_column = _column(files[0], schema.names, LABEL_COLUMNS)
-    leaf = _encoded_leaf(files[0], schema.field(image_column))
-    labels = np.concatenate([_labels(file, label_column) for file in files])
-    classes = _class_names(schema.metadata, label_column) or tuple(map(str, range(int(labels.max(initial=-1)) + 1)))
+    files = files_of(data_path(root, path), split)
+    schemas = [_schema(file) for file in files]
+    columns = [_columns(file, schema) for file, schema in zip(files, schemas, strict=True)]
+    _check_same(files, columns)
+    leaf, label = columns[0]
+    labels = np.concatenate([_labels(file, label) for file in files])
+    classes = _class_names(files[0], schemas[0].metadata, label)
+    classes = classes or tuple(map(str, range(int(labels.max(initial=-1)) + 1)))
     groups = _row_groups(files)
 
     def encoded(indices: npt.NDArray[np.int64]) -> Iterable[Encoded]:
@@ -75,23 +76,47 @@ def parquet(
     return encoded_source(name or f"{Path(path).name} ({split})", labels, classes, encoded, size, channels)
 
 
-def _files_of(folder: Path, split: str) -> list[Path]:
-    """The one file of a split, or all its shards in order. Raises HarnessError when any is missing."""
-    whole, shards = folder / f"{split}.parquet", sorted(folder.glob(f"{split}-*.parquet"))
-    if whole.is_file() and shards:
-        raise HarnessError(f"{folder} holds both {whole.name} and {shards[0].name}; remove one of the two")
-    if not whole.is_file() and not shards:
-        there = ", ".join(sorted(file.name for file in folder.glob("*.parquet"))) or "no parquet file"
+class _Columns(NamedTuple):
+    """Where a file holds what is needed."""
+
+    leaf: str
+    """Path of the column of bytes."""
+    label: str
+    """Column of class numbers."""
+
+
+@contextmanager
+def _reading(file: Path) -> Iterator[None]:
+    """Errors of damaged or unreadable files as a HarnessError."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
         raise HarnessError(
-            f"no {whole.name} in {folder} (there: {there}).\n"
-            "     set HARNESS_DATA or the dataset's `root` to the directory that holds the data"
-        )
-    promised = max((int(match[1]) for file in shards if (match := re.search(r"-of-(\d+)", file.stem))), default=0)
-    if shards and promised > len(shards):
-        raise HarnessError(
-            f"{folder}: {len(shards)} of the {promised} files of split {split} are there; add the others"
-        )
-    return shards or [whole]
+            f"{file} cannot be read ({in_one_line(error)}).\n     fetch it again, or let it be read"
+        ) from error
+
+
+def _schema(file: Path) -> Any:
+    import pyarrow.parquet as pq
+
+    with _reading(file):
+        return pq.read_schema(file)
+
+
+def _columns(file: Path, schema: Any) -> _Columns:
+    image = _column(file, schema.names, IMAGE_COLUMNS)
+    return _Columns(_encoded_leaf(file, schema.field(image)), _column(file, schema.names, LABEL_COLUMNS))
+
+
+def _check_same(files: Sequence[Path], columns: Sequence[_Columns]) -> None:
+    for file, found in zip(files, columns, strict=True):
+        if found != columns[0]:
+            raise HarnessError(
+                f"{file} has {found.leaf} and {found.label}, {files[0].name} has {columns[0].leaf} and "
+                f"{columns[0].label}; fetch all files of one upload"
+            )
 
 
 def _column(file: Path, names: Sequence[str], known: tuple[str, ...]) -> str:
@@ -126,7 +151,8 @@ def _labels(file: Path, column: str) -> npt.NDArray[np.int64]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    values = pq.read_table(file, columns=[column])[column]
+    with _reading(file):
+        values = pq.read_table(file, columns=[column])[column]
     if not pa.types.is_integer(values.type):
         raise HarnessError(f"{file}: column {column} holds {values.type}, not class numbers")
     if values.null_count:
@@ -140,7 +166,8 @@ def _row_groups(files: Sequence[Path]) -> list[RowGroup]:
     groups: list[RowGroup] = []
     start = 0
     for file in files:
-        metadata = pq.read_metadata(file)
+        with _reading(file):
+            metadata = pq.read_metadata(file)
         for number in range(metadata.num_row_groups):
             rows = metadata.row_group(number).num_rows
             groups.append(RowGroup(file, number, start, rows))
@@ -150,6 +177,7 @@ def _row_groups(files: Sequence[Path]) -> list[RowGroup]:
 
 def _encoded(groups: Sequence[RowGroup], leaf: str, ascending: npt.NDArray[np.int64]) -> Iterator[Encoded]:
     """The images of ascending indices, reading one row group at a time and only those that are needed."""
+    import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
@@ -159,17 +187,24 @@ def _encoded(groups: Sequence[RowGroup], leaf: str, ascending: npt.NDArray[np.in
         if low == high:
             continue
         rows = ascending[low:high] - group.start
-        with pq.ParquetFile(group.file) as file:
+        with _reading(group.file), pq.ParquetFile(group.file) as file:
             values = file.read_row_group(group.number, columns=[leaf])[column]
-        content = pc.struct_field(values, inner) if inner else values
-        for row, image in zip(ascending[low:high], content.take(rows).to_pylist(), strict=True):
+            content = pc.struct_field(values, inner) if inner else values
+            # Views of bytes know no `take`.
+            images = content.cast(pa.large_binary()).take(rows).to_pylist()
+        for row, image in zip(ascending[low:high], images, strict=True):
             if image is None:
                 raise HarnessError(f"{group.file}: image {row} is not in the file, only its path; embed the images")
             yield Encoded(f"{group.file}, image {row}", image)
 
 
-def _class_names(metadata: Mapping[bytes, bytes] | None, column: str) -> tuple[str, ...]:
-    """The class names of the Hugging Face metadata, or none."""
-    information = json.loads((metadata or {}).get(b"huggingface", b"{}"))
-    feature = information.get("info", {}).get("features", {}).get(column, {})
-    return tuple(feature.get("names") or ())
+def _class_names(file: Path, metadata: Mapping[bytes, bytes] | None, column: str) -> tuple[str, ...]:
+    """The class names of the Hugging Face metadata, or none. Raises HarnessError when it is none of theirs."""
+    try:
+        features = json.loads((metadata or {}).get(b"huggingface", b"{}")).get("info", {}).get("features", {})
+        names = features.get(column, {}).get("names") or []
+    except (ValueError, AttributeError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise HarnessError(f'{file}: its metadata "huggingface" does not tell the classes; write the file without it')
+    return tuple(names)

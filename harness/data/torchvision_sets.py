@@ -12,12 +12,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, in_one_line
 from harness.data import DATASETS, Array, Source, data_root
 
 Split = Literal["train", "test"]
 
 DIGITS = tuple("0123456789")
+FETCH_AGAIN = "delete its files and pass --download"
+
 IS_TRAIN = {"train": True, "test": False}
 
 
@@ -122,6 +124,9 @@ def _mnist(kind: Any, title: str, classes: tuple[str, ...], split: Split, root: 
     files = [f"{kind.__name__}/raw/{Path(name).stem}" for name, _ in kind.resources]
     is_train = IS_TRAIN[split]
     stored = _stored(lambda: kind(root, train=is_train, download=download), title, root, files, download)
+    images, labels = len(stored.data), len(stored.targets)
+    if images != labels:
+        raise HarnessError(f"{title} in {root} is damaged: {images} images and {labels} labels; {FETCH_AGAIN}")
     return _source(f"{title} ({split})", stored.data.numpy()[:, None], stored.targets.numpy(), classes)
 
 
@@ -136,9 +141,9 @@ def _stored(open_set: Callable[[], Any], title: str, root: Path, files: Sequence
     try:
         return open_set()
     # torchvision checks with RuntimeError, reads with OSError, and parses damaged files with the others.
-    except (RuntimeError, OSError, ValueError, TypeError, AssertionError) as error:
-        cause = "cannot be downloaded" if missing else "is damaged: delete its files and pass --download"
-        raise HarnessError(f"{title} in {root} {cause} ({error})") from error
+    except (RuntimeError, OSError, ValueError, TypeError, LookupError, AssertionError) as error:
+        cause = "cannot be downloaded" if missing else f"is damaged: {FETCH_AGAIN}"
+        raise HarnessError(f"{title} in {root} {cause} ({in_one_line(error)})") from error
 
 
 def _source(name: str, pixels: npt.NDArray[np.uint8], labels: npt.ArrayLike, classes: tuple[str, ...]) -> Source:

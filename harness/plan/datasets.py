@@ -9,7 +9,7 @@ from harness.cells import DatasetEntry
 from harness.core.registry import parameters_of
 from harness.core.validation import check_value
 from harness.data import DATASETS, ChosenImages
-from harness.data.load import choose_images, resolve_arguments
+from harness.data.load import allowing_download, choose_images, resolve_arguments
 from harness.plan.mistakes import Mistakes
 from harness.plan.options import Options
 from harness.spec import DatasetSpec, ImagesSpec, Reading
@@ -59,8 +59,7 @@ def loader(spec: DatasetSpec, options: Options) -> Callable[[], ChosenImages]:
 
 def loader_arguments(spec: ImagesSpec, options: Options) -> dict[str, Any]:
     """What the loader of some images is given: the suite's keys, and the command line's leave to download."""
-    may_download = options.download and "download" in parameters_of(DATASETS.get(spec.id))
-    return {**spec.arguments, **({"download": True} if may_download else {})}
+    return allowing_download(spec.id, spec.arguments) if options.download else spec.arguments
 
 
 def describe_dataset(label: str, images: ChosenImages, spec: DatasetSpec) -> DatasetEntry:

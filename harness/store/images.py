@@ -7,7 +7,7 @@ The id is that of the crafting: the question of its cells without a target.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from harness.core.errors import HarnessError, in_one_line
 from harness.store.files import write_bytes
 
 Arrays = Mapping[str, npt.NDArray[Any]]
@@ -36,10 +37,28 @@ class KeptImages:
         content = save({name: np.ascontiguousarray(array) for name, array in batch.items()})
         write_bytes(self.path / f"{max(numbers, default=-1) + 1:06d}.safetensors", content)
 
-    def batches(self) -> Iterator[Arrays]:
-        """Every batch as it was kept. One that cannot be read is deleted: it is crafted again."""
+    def batches(self, is_sound: Callable[[Arrays], bool] = lambda _: True) -> Iterator[Arrays]:
+        """Every batch as it was kept. One that is damaged, or not sound, is deleted: it is crafted again.
+
+        Raises:
+            HarnessError: when a file cannot be read for a reason that is not its content.
+        """
         for file in sorted(self.path.glob("*.safetensors")):
-            try:
-                yield load_file(file)
-            except (OSError, SafetensorError):
+            batch = _load(file)
+            if batch is not None and is_sound(batch):
+                yield batch
+            else:
                 file.unlink()
+
+
+def _load(file: Path) -> Arrays | None:
+    """The content of a file; None when it is damaged."""
+    try:
+        batch: Arrays = load_file(file)
+    except SafetensorError:
+        return None
+    except OSError as error:
+        raise HarnessError(
+            f"{file} cannot be read ({in_one_line(error)}).\n     let it be read, or delete it to craft again"
+        ) from error
+    return batch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,15 @@ def test_pixels_of_another_rank_are_refused() -> None:
 def test_taking_no_image_is_refused() -> None:
     with pytest.raises(HarnessError, match="no image is chosen"):
         take(source_of(IMAGES), np.array([], dtype=np.int64))
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied", "a.png"), HarnessError("a.png is damaged")])
+def test_images_that_cannot_be_read_are_an_error_that_names_the_data_set(error: Exception) -> None:
+    def read(indices: Array) -> Array:
+        raise error
+
+    with pytest.raises(HarnessError, match="^tiny: .*a.png"):
+        take(replace(source_of(IMAGES), read=read), np.array([0]))
 
 
 @pytest.mark.parametrize(

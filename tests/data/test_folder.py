@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +93,26 @@ def test_an_absolute_path_and_a_name_are_taken_as_given(pictures: Path) -> None:
 def test_a_missing_folder_is_an_error_that_names_the_root(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="HARNESS_DATA or the dataset's `root`"):
         folder("nowhere", root=str(tmp_path))
+
+
+def test_a_class_folder_that_cannot_be_read_is_an_error_and_not_an_empty_class(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scandir = os.scandir
+
+    def forbid(path: str) -> Iterator[os.DirEntry[str]]:
+        if Path(path).name == "dog":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", forbid)
+    with pytest.raises(HarnessError, match=r"pictures/dog cannot be read \(Permission denied\)"):
+        folder("pictures", root=str(pictures))
+
+
+def test_a_path_may_begin_with_the_home_directory(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(pictures))
+    assert len(folder("~/pictures", root="elsewhere").labels) == 5
 
 
 def test_a_folder_without_class_folders_is_an_error(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -167,8 +169,31 @@ def test_what_was_downloaded_before_needs_no_network(tmp_path: Path, cache: Path
 
 def test_another_revision_than_the_one_in_the_cache_is_an_error(tmp_path: Path, cache: Path) -> None:
     put_into_cache(tmp_path, cache, [3, 4], COMMIT)
-    with pytest.raises(HarnessError, match=rf"holds revision {COMMIT}, not {OTHER_COMMIT}(.|\n)*pass --download"):
+    with pytest.raises(HarnessError, match=rf"cached last, {COMMIT}, not {OTHER_COMMIT}\.\n +pass --download$"):
         huggingface("some/pets", revision=OTHER_COMMIT)
+
+
+def test_of_two_revisions_in_the_cache_the_error_tells_how_to_open_the_older_one(tmp_path: Path, cache: Path) -> None:
+    put_into_cache(tmp_path, cache, [3, 4], COMMIT)
+    newest = cache / "some___pets/default/0.0.0" / OTHER_COMMIT
+    shutil.copytree(newest.with_name(COMMIT), newest)
+    for entry in newest.iterdir():
+        os.utime(entry, (2e9, 2e9))
+    os.utime(newest, (2e9, 2e9))
+    with pytest.raises(HarnessError, match=f"cached last, {OTHER_COMMIT}(.|\n)*, or move {newest} elsewhere"):
+        huggingface("some/pets", revision=COMMIT)
+    newest.rename(tmp_path / "elsewhere")
+    assert levels(huggingface("some/pets", revision=COMMIT).read(np.arange(2))) == [3, 4]
+
+
+def test_a_namesake_in_the_working_directory_is_not_taken_for_the_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "some/pets", pets([1], [0]))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(HarnessError, match="some/pets in the working directory is(.|\n)*write its absolute path"):
+        huggingface("some/pets", root=str(tmp_path / "data"))
+    assert len(huggingface("some/pets", root=".").labels) == 1
 
 
 def test_what_is_nowhere_is_an_error_that_tells_how_to_get_it() -> None:

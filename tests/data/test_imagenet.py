@@ -245,6 +245,17 @@ def test_images_without_labels_are_an_error_that_says_what_to_add(
         imagenet(str(tmp_path))
 
 
+@pytest.mark.parametrize("row", ["ILSVRC2012_val_00000006,", "ILSVRC2012_val_00000006"])
+def test_an_image_without_an_entry_in_kaggles_table_is_an_error_with_its_name(tmp_path: Path, row: str) -> None:
+    write_flat(tmp_path / "val")
+    write(tmp_path / "val/ILSVRC2012_val_00000006.JPEG", jpeg(0))
+    write_solution(tmp_path)
+    table = tmp_path / "LOC_val_solution.csv"
+    write(table, f"{table.read_text()}{row}\n")
+    with pytest.raises(HarnessError, match="the class of ILSVRC2012_val_00000006 is not told"):
+        imagenet(str(tmp_path))
+
+
 def test_an_image_that_the_labels_do_not_tell_is_an_error_with_its_name(tmp_path: Path) -> None:
     write_flat(tmp_path / "val")
     write(tmp_path / "val/ILSVRC2012_val_00000006.JPEG", jpeg(0))

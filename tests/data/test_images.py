@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +79,33 @@ def test_sixteen_bits_per_channel_are_refused_rather_than_clipped() -> None:
         decode_images([png(deep)])
 
 
+def png_of_sixteen_bits(color_type: int, channels: int) -> bytes:
+    """A file that Pillow reads but cannot write: 4 x 3 pixels of 16 bits per channel."""
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 4, 3, 16, color_type, 0, 0, 0)),
+        (b"IDAT", zlib.compress(3 * (b"\0" + 4 * channels * b"\x13\x88"))),
+        (b"IEND", b""),
+    ]
+    framed = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(framed)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(png_of_sixteen_bits(2, 3), id="RGB"),
+        pytest.param(png_of_sixteen_bits(4, 2), id="grey and alpha"),
+        pytest.param(png_of_sixteen_bits(6, 4), id="RGB and alpha"),
+        pytest.param(b"P6 1 1 65535 \x13\x88\x13\x88\x13\x88", id="PPM"),
+    ],
+)
+def test_colours_of_sixteen_bits_are_refused_though_pillow_would_cut_them(content: bytes) -> None:
+    with pytest.raises(HarnessError, match="a test image: more than 8 bits"):
+        decode_images([Encoded("a test image", content)])
+
+
 @pytest.mark.parametrize("content", [b"", b"no image", png_bytes(noise("RGB", 64, 64))[:200]])
 def test_unreadable_bytes_are_an_error_with_the_name_of_the_image(content: bytes) -> None:
     with pytest.raises(HarnessError, match="row 7: not a readable image"):
@@ -96,7 +125,9 @@ def test_different_sizes_are_an_error_that_says_to_set_size() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(50, 30), (30, 50), (31, 31), (7, 5), (24, 24), (33, 100)])
-@pytest.mark.parametrize("geometry", [square(24), square(17), Geometry(28, 24, 24, "bicubic"), Geometry(20, 24, 18)])
+@pytest.mark.parametrize(
+    "geometry", [square(24), square(17), Geometry(28, 24, 24, "bicubic"), Geometry(20, 24, 18), Geometry(17, 20, 22)]
+)
 def test_fit_is_torchvisions_resize_and_center_crop(width: int, height: int, geometry: Geometry) -> None:
     image = noise("RGB", width, height)
     resize = transforms.Resize(geometry.resize, transforms.InterpolationMode(geometry.interpolation))
@@ -127,10 +158,7 @@ def test_where_models_are_asked_the_same_files_come_in_any_geometry() -> None:
     files = [png(noise("RGB", 40, 30)), png(noise("RGB", 20, 50))]
     source = encoded_source("x", np.array([1, 0]), ("a", "b"), lambda some: [files[i] for i in some], "model", 1)
     assert source.at is not None
-    fitted = source.at(Geometry(18, 16, 12))
-    assert fitted.read(np.array([1, 0])).shape == (2, 1, 16, 12)
-    assert (fitted.name, fitted.classes, fitted.at) == ("x", ("a", "b"), None)
-    assert np.array_equal(fitted.labels, source.labels)
+    assert source.at(Geometry(18, 16, 12))(np.array([1, 0])).shape == (2, 1, 16, 12)
 
 
 def test_with_size_images_of_different_sizes_are_decoded_to_one() -> None:

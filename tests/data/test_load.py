@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from harness.core.errors import HarnessError
 from harness.data import take
 from harness.data.digits import digits
-from harness.data.load import load_dataset, resolve_arguments
+from harness.data.load import allowing_download, load_dataset, resolve_arguments
 from harness.data.subset import balanced
 
 
@@ -31,6 +32,16 @@ def test_the_label_replaces_the_name_and_nothing_else() -> None:
 
 def test_listed_indices_are_taken_in_their_order() -> None:
     assert load_dataset("digits", indices=[7, 3]).indices.tolist() == [7, 3]
+
+
+def test_errors_of_the_file_system_are_mistakes_of_the_data_set(tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match='files of dataset "folder" cannot be read .*File name too long'):
+        load_dataset("folder", {"path": "a" * 300, "root": str(tmp_path)})
+
+
+def test_leave_to_download_is_given_to_loaders_that_can() -> None:
+    assert allowing_download("cifar10", {"split": "train"}) == {"split": "train", "download": True}
+    assert allowing_download("digits", {"split": "train"}) == {"split": "train"}
 
 
 def test_resolved_arguments_hold_every_default() -> None:

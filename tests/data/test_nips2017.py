@@ -78,6 +78,26 @@ def test_a_label_that_is_no_number_is_an_error(tmp_path: Path, row: str) -> None
         nips2017(str(tmp_path))
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1"])
+def test_a_table_in_another_encoding_is_read(tmp_path: Path, encoding: str) -> None:
+    write(tmp_path, header="ImageId,URL,TrueLabel,Author")
+    file = tmp_path / "images.csv"
+    file.write_text(file.read_text().replace(",7", ",Zoë"), encoding=encoding)
+    assert nips2017(str(tmp_path)).labels.tolist() == [305, 0, 999]
+
+
+def test_files_with_a_suffix_in_capitals_are_found(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "images/a.png").rename(tmp_path / "images/a.PNG")
+    assert nips2017(str(tmp_path)).read(np.array([0, 1, 2]))[:, 0, 0, 0].tolist() == [0, 1, 3]
+
+
+def test_an_image_with_two_rows_is_an_error(tmp_path: Path) -> None:
+    write(tmp_path, [("a", 1), ("b", 2), ("a", 3)])
+    with pytest.raises(HarnessError, match=r"images\.csv: ImageId a stands in 2 rows"):
+        nips2017(str(tmp_path))
+
+
 @pytest.mark.skipif(not (REAL / "nips2017_sample").is_dir(), reason="the sample is not on this machine")
 def test_the_real_sample_is_read_as_its_pictures_show() -> None:
     dataset = load_dataset("nips2017", {"path": str(REAL / "nips2017_sample"), "size": 299}, indices="first", samples=4)

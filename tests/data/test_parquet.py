@@ -62,7 +62,7 @@ def test_images_labels_and_name_are_read(tmp_path: Path) -> None:
     assert source.name == "tiny (test)"
 
 
-@pytest.mark.parametrize("kind", [STRUCT, LARGE_STRUCT, pa.binary(), pa.large_binary()])
+@pytest.mark.parametrize("kind", [STRUCT, LARGE_STRUCT, pa.binary(), pa.large_binary(), pa.binary_view()])
 @pytest.mark.parametrize("image", ["img", "image"])
 def test_every_layout_of_the_image_column_is_read(tmp_path: Path, kind: Any, image: str) -> None:
     write(tmp_path / "tiny/test.parquet", [picture(i) for i in range(3)], [0, 1, 0], kind=kind, image=image)
@@ -88,6 +88,44 @@ def test_shards_are_joined_in_order_and_indices_run_across_them(tmp_path: Path) 
     source = parquet("tiny", split="train", root=str(tmp_path))
     assert source.labels.tolist() == [0, 0, 0, 1, 1]
     assert levels(source.read(np.array([4, 0, 3, 2]))) == [4, 0, 3, 2]
+
+
+def test_shards_of_another_layout_are_an_error(tmp_path: Path) -> None:
+    write(tmp_path / "tiny/test-00000-of-00002.parquet", [picture(0)], [0])
+    write(tmp_path / "tiny/test-00001-of-00002.parquet", [picture(0)], [0], kind=pa.binary())
+    with pytest.raises(HarnessError, match=r"test-00001-of-00002\.parquet has img and label, .* has img\.bytes and"):
+        parquet("tiny", root=str(tmp_path))
+    write(tmp_path / "tiny/test-00001-of-00002.parquet", [picture(0)], [0], label="y")
+    with pytest.raises(HarnessError, match=r"test-00001-of-00002\.parquet: needs a column label"):
+        parquet("tiny", root=str(tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1", b"PAR1" + 40 * b"x" + b"PAR1"])
+def test_a_file_that_is_no_parquet_is_an_error_that_names_it(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "test.parquet").write_bytes(content)
+    with pytest.raises(HarnessError, match=r"test\.parquet cannot be read(.|\n)*fetch it again"):
+        parquet(str(tmp_path))
+
+
+def test_a_file_with_damaged_contents_is_an_error_that_names_it(tmp_path: Path) -> None:
+    file = tmp_path / "test.parquet"
+    write(file, [picture(level) for level in range(8)], [0] * 8, rows=8)
+    content = bytearray(file.read_bytes())
+    content[4:200] = bytes(196)
+    file.write_bytes(content)
+    with pytest.raises(HarnessError, match=r"test\.parquet cannot be read"):
+        take(parquet(str(tmp_path)), np.arange(8))
+
+
+@pytest.mark.parametrize(
+    "metadata", ["no json", "[]", '{"info": null}', '{"info": {"features": {"label": {"names": {"0": "cat"}}}}}']
+)
+def test_odd_metadata_are_an_error_that_names_the_file(tmp_path: Path, metadata: str) -> None:
+    file = tmp_path / "test.parquet"
+    write(file, [picture(0)], [0])
+    pq.write_table(pq.read_table(file).replace_schema_metadata({"huggingface": metadata}), file)
+    with pytest.raises(HarnessError, match=r'test\.parquet: its metadata "huggingface" does not tell the classes'):
+        parquet(str(tmp_path))
 
 
 def test_only_row_groups_with_chosen_images_are_read(tmp_path: Path) -> None:
@@ -120,25 +158,6 @@ def test_mixed_sizes_need_the_key_size(tmp_path: Path) -> None:
     with pytest.raises(HarnessError, match="set the dataset's `size`"):
         parquet("tiny", root=str(tmp_path)).read(np.arange(2))
     assert parquet("tiny", root=str(tmp_path), size=3).read(np.arange(2)).shape == (2, 3, 3, 3)
-
-
-def test_a_missing_split_is_an_error_that_lists_what_is_there(tmp_path: Path) -> None:
-    write(tmp_path / "tiny/train.parquet", [picture(0)], [0])
-    with pytest.raises(HarnessError, match=r"no test\.parquet in .* \(there: train\.parquet\)"):
-        parquet("tiny", root=str(tmp_path))
-
-
-def test_a_missing_shard_is_an_error(tmp_path: Path) -> None:
-    write(tmp_path / "tiny/test-00000-of-00003.parquet", [picture(0)], [0])
-    with pytest.raises(HarnessError, match="1 of the 3 files"):
-        parquet("tiny", root=str(tmp_path))
-
-
-def test_a_whole_file_beside_shards_of_the_same_split_is_an_error(tmp_path: Path) -> None:
-    write(tmp_path / "tiny/test.parquet", [picture(0)], [0])
-    write(tmp_path / "tiny/test-00000-of-00001.parquet", [picture(0)], [0])
-    with pytest.raises(HarnessError, match="remove one of the two"):
-        parquet("tiny", root=str(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,22 @@ def test_truncated_mnist_files_are_called_damaged(tmp_path: Path) -> None:
         DATASETS.get("mnist")(root=str(tmp_path))
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_mnist_files_of_different_lengths_are_called_damaged(tmp_path: Path, count: int) -> None:
+    write_mnist(tmp_path, "MNIST")
+    written(tmp_path / "MNIST/raw/t10k-labels-idx1-ubyte", idx(np.zeros(count, dtype=np.uint8)))
+    with pytest.raises(HarnessError, match=f"is damaged: 2 images and {count} labels; delete its files"):
+        DATASETS.get("mnist")(root=str(tmp_path))
+
+
+@pytest.mark.parametrize("head", [bytes([0, 0, 8, 4]), bytes([0, 0, 10, 1])])
+def test_a_damaged_file_has_a_reason_even_where_torchvision_gives_none(tmp_path: Path, head: bytes) -> None:
+    write_mnist(tmp_path, "MNIST")
+    written(tmp_path / "MNIST/raw/t10k-labels-idx1-ubyte", head + bytes(20))
+    with pytest.raises(HarnessError, match=r"pass --download \(\w"):
+        DATASETS.get("mnist")(root=str(tmp_path))
+
+
 def test_download_fetches_missing_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fetch(self: Any) -> None:
         write_mnist(tmp_path, "MNIST")
