@@ -86,7 +86,7 @@ def prepare(
             return Prepared(classifier, 0.0, 0, "float32")
         with full_float32():
             expected = answer_of(classifier, images)
-        folded = rewrite_faithfully(twin, images, expected) if expected else 0
+            folded = rewrite_faithfully(twin, images, expected) if expected else 0
         # The fastest first.
         for passes in dict.fromkeys((precision, EXACT)):
             fast = fast_twin(twin, passes)
