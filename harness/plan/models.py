@@ -109,7 +109,7 @@ def plan_model(spec: ModelSpec, datasets: Sequence[ChosenImages], calibrations: 
         id=spec.id,
         fingerprint=classifier.fingerprint,
         norm=classifier.census.family,
-        norm_layers={family.rstrip("_"): count for family, count in classifier.census._asdict().items() if count},
+        norm_layers=classifier.census.layers,
         parameters=classifier.parameter_count,
         random_weights=classifier.provenance.random_weights,
         batch_dependent=classifier.batch_dependent,

@@ -307,14 +307,14 @@ def test_a_table_that_would_mislead_is_refused(
 
 
 def test_networks_of_one_label_with_other_norms_are_not_averaged(lab: Lab) -> None:
-    for name, norm in (("v", "none"), ("v-bn", "bn")):
+    for name, norm in (("v", "none"), ("v-bn", "bn"), ("v-rms", "rms"), ("v-power", "PowerNorm")):
         lab.model(name, label="VGG", norm=norm)
         lab.judge_clean(name, [T] * 4)
         lab.attack(name, name, [F] * 4)
     with pytest.raises(HarnessError, match=r'add "model\.norm" to rows or columns'):
         table(lab, ["model"], ["attack"])
     made = render(lab.suite(), lab.cells(), lab.store).tables[0]
-    assert headers(made) == [("VGG", "None"), ("VGG", "BN")]
+    assert headers(made) == [("VGG", "None"), ("VGG", "BN"), ("VGG", "rms"), ("VGG", "PowerNorm")]
 
 
 def test_two_tables_of_one_name_are_refused(whitebox: Lab) -> None:
