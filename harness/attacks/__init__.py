@@ -96,7 +96,7 @@ class Crafted(NamedTuple):
     adversarial: Tensor
     """(B, C, H, W) float32 images."""
     passes: Tensor
-    """(B,) passes through the model spent, with or without a backward half."""
+    """(B,) passes through the model spent, with or without a backward half; at least 1."""
     zero_gradient: Tensor
     """(B,) whether some gradient was exactly zero everywhere."""
     member: Tensor | None = None

@@ -110,7 +110,7 @@ def factory_of(name: str) -> Callable[..., Attack]:
     if find_spec("autoattack") is None:
         raise HarnessError(
             f'attack "autoattack:{ensemble}" needs the official package: '
-            'pip install "robust-harness[autoattack]"; our own needs nothing: name = "autoattack"'
+            'pip install -e ".[autoattack]" in the clone of this repository; our own needs nothing: name = "autoattack"'
         )
 
     def factory() -> Attack:

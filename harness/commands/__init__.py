@@ -98,13 +98,13 @@ def plan(
         arguments = ", ".join(f"{key}={value}" for key, value in job["arguments"].items())
         table.add_row(*row, *counts, *([arguments] if resolved else []))
     stdout().print(table)
-    work, early = "clean predictions only", ""
+    work, most = "clean predictions only", ""
     if any(job["passes"] for job in summary["jobs"]):
-        work, early = f"at most {summary['passes']:,} forward-and-backward passes", " if no sample stops early"
+        work, most = f"at most {summary['passes']:,} forward-and-backward passes", "at most "
     left_out = f", {summary['left_out']} left out" if summary["left_out"] else ""
     stdout().print(
         f"\n{summary['cells']} cells: {summary['stored']} stored, {summary['missing']} missing{left_out}; "
-        f"{work}, about {duration(summary['seconds_at_most'])} on this CPU{early}"
+        f"{work}, {most}about {duration(summary['seconds_at_most'])} on this CPU"
     )
     if summary["random_weights"]:
         stdout().print(f"random weights: {', '.join(summary['random_weights'])}")

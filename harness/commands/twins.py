@@ -20,7 +20,7 @@ def twins() -> list[Row]:
             "name": twin.id,
             "twins": twin.group,
             "norm": twin.census.family,
-            "layers": {family.rstrip("_"): count for family, count in twin.census._asdict().items() if count},
+            "layers": twin.census.layers,
             "parameters": twin.parameters,
             "weights": list(twin.weights),
         }

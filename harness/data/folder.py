@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from harness.core.errors import HarnessError
+from harness.core.errors import HarnessError, did_you_mean
 from harness.data import DATASETS, Source, data_path
 from harness.data.images import Channels, Encoded, Size, encoded_source
 
@@ -42,9 +42,7 @@ def folder(
     """
     top = data_path(root, path)
     if not top.is_dir():
-        raise HarnessError(
-            f"no folder {top}.\n     set HARNESS_DATA or the dataset's `root` to the directory that holds the data"
-        )
+        raise HarnessError(f"no folder {top}.\n     {_advice(path, top)}")
     classes = sorted(entry.name for entry in top.iterdir() if entry.is_dir() and not entry.name.startswith("."))
     if not classes:
         raise HarnessError(f"{top} has no class folders; it needs one subfolder of images per class")
@@ -58,6 +56,15 @@ def folder(
 
     labels = np.array([label for _, label in files], dtype=np.int64)
     return encoded_source(name or top.name, labels, tuple(classes), encoded, size, channels)
+
+
+def _advice(path: str, top: Path) -> str:
+    """What to do about a folder that is not there."""
+    if not Path(path).expanduser().is_absolute():
+        return "set HARNESS_DATA or the dataset's `root` to the directory that holds the data"
+    there = next(parent for parent in top.parents if parent.is_dir())
+    missing, folders = top.relative_to(there).parts[0], [entry.name for entry in there.iterdir() if entry.is_dir()]
+    return f"correct the dataset's `path`: {there} has no {missing}\n     {did_you_mean(missing, folders)}"
 
 
 def _images_below(class_folder: Path) -> Iterator[Path]:

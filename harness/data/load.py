@@ -23,19 +23,19 @@ def load_dataset(
     limit: int | None = None,
     geometry: Geometry | None = None,
 ) -> Dataset:
-    """Load images: those of `choose_images`, with their pixels.
+    """Load the images that a suite with such a `[dataset]` table uses, with their pixels.
 
     Args:
-        id: see `choose_images`, for this and all that follow but the last.
-        arguments: see there.
-        samples: see there.
-        indices: see there.
-        label: see there.
-        limit: see there.
+        id: name of a registered loader: digits, cifar10, folder, ...
+        arguments: the loader's keyword arguments: split, root, path, ...
+        samples: how many images; None for all that `indices` names.
+        indices: "balanced" over the classes, the "first" ones, or a list of positions in the whole data set.
+        label: how reports name the data; None for the loader's own name.
+        limit: use no more images than this, however many `samples` and `indices` ask for.
         geometry: that of a model, for loaders whose `size` is "model".
 
     Raises:
-        HarnessError: as `choose_images` does, and for unusable files.
+        HarnessError: for an unknown loader, key, value or index, too many samples, and missing or unusable files.
     """
     return choose_images(id, arguments, samples, indices, label, limit).at(geometry)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlparse
@@ -69,10 +70,9 @@ def fetch_hub(repository: str, files: Sequence[str], where: str, *, beside: Sequ
     """
     hub, errors = library("huggingface_hub"), library("huggingface_hub.errors")
     name, _, revision = repository.partition("@")
-    reason, out_of_reach = "the repository has no such file", False
+    reason, out_of_reach = "the repository has no such file", not hub_in_reach()
     for file in files:
         try:
-            # The library tries an unreachable hub for half a minute; once is enough.
             path = hub.hf_hub_download(name, file, revision=revision or None, local_files_only=out_of_reach)
             return _undamaged(Path(path), where)
         except errors.LocalEntryNotFoundError:
@@ -82,16 +82,30 @@ def fetch_hub(repository: str, files: Sequence[str], where: str, *, beside: Sequ
         except (OSError, errors.HFValidationError) as error:
             reason = _reason(error)
             break
-    cache = Path(library("huggingface_hub.constants").HF_HUB_CACHE)
-    folder = cache / f"models--{name.replace('/', '--')}"
+    hub_cache = Path(library("huggingface_hub.constants").HF_HUB_CACHE)
+    folder = hub_cache / f"models--{name.replace('/', '--')}"
     option = f" --revision {revision}" if revision else ""
     raise Unavailable(
         f"{where}: {' or '.join(files)} of the Hugging Face repository {name} cannot be had ({reason}).\n"
         f"     on a machine with network: hf download {name} {' '.join([files[0], *beside])}{option}\n"
-        f"     then copy its folder {folder.name} into {cache}; the file belongs at\n"
+        f"     then copy its folder {folder.name} into {hub_cache}; the file belongs at\n"
         f"     {folder / 'snapshots' / '<commit>' / files[0]},\n"
         f"     with the commit's id in {folder / 'refs' / (revision or 'main')}"
     )
+
+
+@cache
+def hub_in_reach() -> bool:
+    """Whether the Hugging Face hub answers, asked once per process.
+
+    Its library tries an unreachable one for half a minute, for every file anew, and prints each try.
+    """
+    try:
+        session = library("huggingface_hub").get_session()
+        session.head(library("huggingface_hub.constants").ENDPOINT, timeout=10)
+    except Exception:  # noqa: BLE001 - the library's versions have different clients, with errors of their own
+        return False
+    return True
 
 
 def _undamaged(path: Path, where: str) -> Path:

@@ -72,12 +72,12 @@ def make_plan(name: str | Path, options: Options = Options()) -> Plan:
     if not mistakes.only_in_report:
         check_facets(reading, mistakes)
         check_claim_facets(reading, mistakes)
-        raise Problems(reading.path, mistakes.found, advice=mistakes.advice)
+        raise Problems(reading.path, mistakes.told, advice=mistakes.advice)
     plan = assemble(reading, datasets, models, variants, sections)
     check_tables(reading, plan.cells, mistakes)
     check_claims(reading, plan.cells, mistakes)
     if mistakes.found:
-        raise Problems(reading.path, mistakes.found, advice=mistakes.advice)
+        raise Problems(reading.path, mistakes.told, advice=mistakes.advice)
     return plan
 
 

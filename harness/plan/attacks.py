@@ -22,6 +22,12 @@ MISSING = (
 )
 
 
+SPELLINGS = {"autoattack": "AutoAttack", "deepfool": "DeepFool", "rays": "RayS"}
+"""Parts of attacks' names that are neither acronyms nor plain words."""
+
+LONGEST_ACRONYM = 4
+
+
 class Variant(NamedTuple):
     """One attack with one set of arguments."""
 
@@ -59,7 +65,16 @@ class Crafting(NamedTuple):
 
 def label_of(spec: AttackSpec) -> str:
     """How tables print an attack, before its swept arguments are added."""
-    return spec.label or spec.name.upper()
+    return spec.label or spelt(spec.name)
+
+
+def spelt(name: str) -> str:
+    """A registered name as papers write it: "MI-Admix-FGSM"; one of another library, "torchattacks:PGD", as it is."""
+    return name if ":" in name else "-".join(SPELLINGS.get(word, _capitals(word)) for word in name.split("-"))
+
+
+def _capitals(word: str) -> str:
+    return word.upper() if len(word) <= LONGEST_ACRONYM else word[0].upper() + word[1:]
 
 
 def plan_threats(reading: Reading, mistakes: Mistakes) -> Threats:

@@ -14,16 +14,17 @@ WITHOUT_WEIGHTS = "To run what can be run without the missing weights, and see t
 
 
 class Mistakes:
-    """Mistakes with their places in the suite file, each told once."""
+    """Mistakes with their places in the suite file, each noted once."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
         """`known` are the mistakes found while reading."""
         self.found = list(known)
         self.advice = ""
+        self._places: dict[str, tuple[str, str]] = {}
 
     def add(self, where: str, message: object) -> None:
         """Note a mistake."""
-        self._note(f"{where}: {message}")
+        self._note(where, ": ", message)
 
     def attempt(self, where: str, action: Callable[[], T], joint: str = ": ") -> T | None:
         """The action's result; None, and the mistake noted, when it raises a HarnessError.
@@ -35,7 +36,7 @@ class Mistakes:
         except HarnessError as error:
             if isinstance(error, Unavailable):
                 self.advice = WITHOUT_WEIGHTS
-            self._note(f"{where}{joint}{error}")
+            self._note(where, joint, error)
             return None
 
     @property
@@ -43,6 +44,18 @@ class Mistakes:
         """Whether nothing but tables and claims is wrong, so that all cells are known."""
         return all(mistake.startswith(("tables[", "claims[")) for mistake in self.found)
 
-    def _note(self, mistake: str) -> None:
+    @property
+    def told(self) -> list[str]:
+        """What to tell: what was found, but one mistake in several places as one: "models[1], models[2]: ..."."""
+        places: dict[str, list[str]] = {}
+        for mistake in self.found:
+            where, message = self._places.get(mistake, ("", mistake))
+            places.setdefault(message, []).append(where)
+        return [", ".join(where) + message for message, where in places.items()]
+
+    def _note(self, where: str, joint: str, message: object) -> None:
+        mistake = f"{where}{joint}{message}"
         if mistake not in self.found:
             self.found.append(mistake)
+            if joint == ": ":
+                self._places[mistake] = where, f"{joint}{message}"

@@ -26,8 +26,11 @@ from harness.plan.options import Options
 from harness.spec import ModelSpec, Reading, Suite
 from harness.store import ModelDescription
 
-TIMED_IMAGES = 4
-"""Images on which a model's forward pass is timed for the estimate."""
+TIMED_IMAGES = (4, 16, 64)
+"""Images on which a model's forward pass is timed for the estimate, one batch after the other."""
+
+TIMED_SECONDS = 0.2
+"""After which no larger batch is timed."""
 
 
 class PlannedModel(NamedTuple):
@@ -109,7 +112,7 @@ def plan_model(spec: ModelSpec, datasets: Sequence[ChosenImages], calibrations: 
         id=spec.id,
         fingerprint=classifier.fingerprint,
         norm=classifier.census.family,
-        norm_layers={family.rstrip("_"): count for family, count in classifier.census._asdict().items() if count},
+        norm_layers=classifier.census.layers,
         parameters=classifier.parameter_count,
         random_weights=classifier.provenance.random_weights,
         batch_dependent=classifier.batch_dependent,
@@ -137,13 +140,13 @@ def plan_model(spec: ModelSpec, datasets: Sequence[ChosenImages], calibrations: 
 
 def smallest_batch(dataset: Dataset, suite: Suite) -> int:
     """Size of the smallest fixed batch of a data set: the last one, unless they come out even."""
-    size = TIMED_IMAGES if suite.batch_size == "auto" else suite.batch_size
+    size = TIMED_IMAGES[0] if suite.batch_size == "auto" else suite.batch_size
     return len(dataset.labels) % size or size
 
 
-def first_images(dataset: Dataset) -> Tensor:
+def first_images(dataset: Dataset, number: int = TIMED_IMAGES[0]) -> Tensor:
     """A few images, (N, C, H, W) float32 in [0, 1]."""
-    return as_float(torch.from_numpy(dataset.images[:TIMED_IMAGES].copy()))
+    return as_float(torch.from_numpy(dataset.images[:number].copy()))
 
 
 def probe(classifier: Classifier, dataset: Dataset, spec: ModelSpec, at_once: int = 1) -> tuple[int, float]:
@@ -154,11 +157,8 @@ def probe(classifier: Classifier, dataset: Dataset, spec: ModelSpec, at_once: in
     Raises:
         HarnessError: when the model does not accept the images, or its classes are not those of the data.
     """
-    images = first_images(dataset)
-    logits = answer(classifier, images[:at_once], dataset.name, spec)
-    begin = time.perf_counter()
-    answer(classifier, images, dataset.name, spec)
-    seconds = (time.perf_counter() - begin) / len(images)
+    logits = answer(classifier, first_images(dataset, min(at_once, TIMED_IMAGES[0])), dataset.name, spec)
+    seconds = timed(classifier, dataset, spec)
     classes, expected = logits.shape[1], len(dataset.classes)
     numbered = dataset.classes == tuple(str(number) for number in range(expected))
     if classes < expected or (classes > expected and not numbered):
@@ -166,6 +166,18 @@ def probe(classifier: Classifier, dataset: Dataset, spec: ModelSpec, at_once: in
             f'model "{spec.id}" has {classes} classes, {dataset.name} has {expected}; their labels do not match'
         )
     return classes, seconds
+
+
+def timed(classifier: Classifier, dataset: Dataset, spec: ModelSpec) -> float:
+    """Seconds per image of a forward pass in the largest batch that a moment allows: small ones are mostly overhead."""
+    begin = time.perf_counter()
+    for number in TIMED_IMAGES:
+        images, start = first_images(dataset, number), time.perf_counter()
+        answer(classifier, images, dataset.name, spec)
+        end = time.perf_counter()
+        if end - begin > TIMED_SECONDS:
+            break
+    return (end - start) / len(images)
 
 
 @torch.no_grad()

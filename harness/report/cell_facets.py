@@ -17,7 +17,7 @@ RANDOM_MARK = "†"
 """Behind the label of a model with random weights."""
 
 MODES = {"clean": "Clean", "whitebox": "White-box", "transfer": "Transfer"}
-NORM_FAMILIES = {"none": "None", "bn": "BN", "gn": "GN", "ln": "LN", "in": "IN", "rn": "RN", "other": "Other"}
+NORM_FAMILIES = {"none": "None", "bn": "BN", "gn": "GN", "ln": "LN", "in": "IN", "rn": "RN"}
 
 OF_CELLS: dict[str, Callable[[Cell], str]] = {
     "attack": lambda cell: cell.attack,
@@ -112,11 +112,16 @@ def model_label(model: ModelEntry) -> str:
     return model.label + (RANDOM_MARK if model.description.random_weights else "")
 
 
+def norm_name(family: str) -> str:
+    """How tables print a family of normalization; kinds that have no abbreviation by their names."""
+    return NORM_FAMILIES.get(family, family)
+
+
 def _text_of_model(facet: str, model: ModelEntry) -> str:
     if facet.startswith(FACTS):
         return _text_of_fact(model.facts, facet.removeprefix(FACTS))
     if facet.endswith(".norm"):
-        return NORM_FAMILIES.get(model.description.norm, model.description.norm)
+        return norm_name(model.description.norm)
     return model_label(model)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from harness.cells import Cell
 from harness.metrics.flags import FLAGS
 from harness.report.evidence import Evidence
 from harness.report.table import Raised, Table
@@ -33,7 +34,7 @@ def sentences(raised: Sequence[Raised]) -> Iterator[str]:
 
 def _of_models(table: Table, evidence: Evidence) -> Iterator[Raised]:
     """What models showed when they were examined, as their clean cells remember it."""
-    shown = {(name, run.cell.dataset) for run in table.runs for name in (run.cell.surrogate, run.cell.target)}
+    shown = {(name, cell.dataset) for cell in _cells_of(table) for name in (cell.surrogate, cell.target)}
     for cell in evidence.cells.cells:
         if cell.mode == "clean" and (cell.target, cell.dataset) in shown and (record := evidence.record(cell)):
             for flag, count in record.flags.items():
@@ -42,11 +43,16 @@ def _of_models(table: Table, evidence: Evidence) -> Iterator[Raised]:
 
 
 def _of_cells(table: Table, evidence: Evidence) -> Iterator[Raised]:
-    for run in table.runs:
-        if record := evidence.record(run.cell):
+    for cell in _cells_of(table):
+        if record := evidence.record(cell):
             for flag, count in record.flags.items():
                 if (side := FLAGS[flag].shown_by) != "model":
-                    yield Raised(flag, getattr(run.cell, side), count, record.n, 1)
+                    yield Raised(flag, getattr(cell, side), count, record.n, 1)
+
+
+def _cells_of(table: Table) -> list[Cell]:
+    """Each cell once; those of a model that has two names are two, though they share their records."""
+    return list(dict.fromkeys(run.cell for entry in table.entries for run in entry.runs))
 
 
 def _worst(found: Sequence[Raised]) -> Raised:

@@ -118,7 +118,7 @@ def default_denominator(value: str) -> Denominator:
 
 
 def default_tables(cells: Cells) -> list[TableSpec]:
-    """One table per section: white-box models by attacks, transfer surrogates by targets with their mean.
+    """One table per section: white-box models by attacks, transfer surrogates by targets with the mean of several.
 
     A suite that only evaluates has one of clean accuracies, models by data sets.
     """
@@ -145,7 +145,10 @@ def _default_transfer(cells: Cells) -> Iterator[TableSpec]:
     if any(cell.mode == "transfer" for cell in cells.cells):
         several = [*_if_several(cells, "dataset", "transfer"), *_if_several(cells, "threat", "transfer")]
         rows = [*several, "attack", "surrogate", *_if_shared(cells, "surrogate")]
-        columns = ["target", *_if_shared(cells, "target"), MEAN]
+        columns = ["target", *_if_shared(cells, "target")]
+        models = {cell.target: cells.model(cell.target) for cell in cells.cells if cell.mode == "transfer"}
+        if len({(model.label, model.description.norm) for model in models.values()}) > 1:
+            columns.append(MEAN)
         yield TableSpec(name="transfer", rows=rows, columns=columns, value="attack_success_rate", mode="transfer")
 
 

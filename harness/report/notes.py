@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from harness.metrics.paired import LEVEL
 from harness.metrics.summary import AFTER
-from harness.report.cell_facets import NORM_FAMILIES, RANDOM_MARK, model_label
+from harness.report.cell_facets import RANDOM_MARK, model_label, norm_name
 from harness.report.evidence import Evidence
 from harness.report.facets import SUMMARIES, permitted
 from harness.report.flag_notes import raised_by
@@ -119,7 +119,7 @@ def _best(table: Table) -> Iterator[str]:
 
 def _shared_labels(table: Table, evidence: Evidence) -> Iterator[str]:
     """Labels under which several models were averaged."""
-    labels = {m.name: f"{m.label} ({NORM_FAMILIES.get(m.description.norm)})" for m in evidence.cells.models}
+    labels = {m.name: f"{m.label} ({norm_name(m.description.norm)})" for m in evidence.cells.models}
     names: dict[tuple[str, ...], None] = {}
     for entry in (entry for entry in table.entries if not entry.comparison):
         for side in (name for name in ("surrogate", "target") if name not in permitted(table.average)):

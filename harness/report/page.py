@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.cells import Cells, DatasetEntry, ModelEntry
 from harness.core.numbers import as_fraction
-from harness.report.cell_facets import NORM_FAMILIES, model_label
+from harness.report.cell_facets import model_label, norm_name
 from harness.report.evidence import Evidence
 from harness.report.markdown import bullets, pipe_table, pipes
 from harness.report.measure import measure
@@ -95,7 +95,7 @@ def models_table(evidence: Evidence) -> str:
             model_label(model),
             model.name,
             model.description.id + _view(model),
-            NORM_FAMILIES.get(model.description.norm, model.description.norm),
+            norm_name(model.description.norm),
             _layers(model),
             *(_clean_accuracy(model, entry.label, evidence) for entry in datasets),
             f"{model.description.parameters:,}",
@@ -120,7 +120,7 @@ def _clean_accuracy(model: ModelEntry, dataset: str, evidence: Evidence) -> str:
 
 def _layers(model: ModelEntry) -> str:
     layers = sorted((family, count) for family, count in model.description.norm_layers.items() if count)
-    return ", ".join(f"{count} {NORM_FAMILIES.get(family, family)}" for family, count in layers) or "none"
+    return ", ".join(f"{count} {norm_name(family)}" for family, count in layers) or "none"
 
 
 def _view(model: ModelEntry) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from harness.core.geometry import Interpolation
 from harness.core.numbers import Number
@@ -138,6 +138,18 @@ class ThreatSpec(Strict):
     paper: Annotated[ThreatInPaper, _named("epsilon")] = ThreatInPaper()
     """What printed tables call it, such as { epsilon = 0.02 } where the paper measures in other units."""
 
+    @field_validator("epsilon")
+    @classmethod
+    def _within_pixels(cls, values: list[float], info: ValidationInfo) -> list[float]:
+        """Pixels cannot change by more than 1; L2 and L1 budgets may be that large, or mean that there is none."""
+        for value in values if info.data.get("norm") == "linf" else ():
+            if value > 1:
+                meant = f': did you mean "{value:g}/255"?' if value <= 255 else ""
+                raise ValueError(
+                    f"{value:g} is more than the whole range of pixels; L∞ budgets are on the [0, 1] scale{meant}"
+                )
+        return values
+
     @property
     def models(self) -> list[ThreatModel]:
         """One threat model per budget."""
@@ -188,7 +200,7 @@ class AttackSpec(BaseModel):
     name: str
     """Registered name, such as mi-fgsm or torchattacks:PGD."""
     label: str | None = None
-    """How tables print it; default the name in capitals."""
+    """How tables print it; default the name as papers write it, such as MI-FGSM or DeepFool."""
     preset: str | None = None
     """A named set of arguments where the field disagrees, such as "torchattacks"; single keys override it."""
     threats: list[str] | None = None

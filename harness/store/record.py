@@ -81,7 +81,7 @@ class ModelDescription(Closed):
     fingerprint: str
     """sha256 over architecture and state."""
     norm: str
-    """Family of most normalization layers: none, bn, gn, ln, in, other."""
+    """Family of most normalization layers: none, bn, gn, ln, in, rn, or what another kind is called."""
     norm_layers: dict[str, int]
     """Layers per family."""
     parameters: int

@@ -74,7 +74,5 @@ def assemble(device: str) -> Team:
     try:
         from accelerate import Accelerator
     except ImportError:
-        raise HarnessError(
-            'training with several processes needs accelerate.\n     pip install "harness[distributed]"'
-        ) from None
+        raise HarnessError("training with several processes needs accelerate.\n     pip install accelerate") from None
     return Team(Accelerator(cpu=device == "cpu"))

@@ -25,7 +25,7 @@ needs_package = pytest.mark.skipif(find_spec("autoattack") is None, reason="the 
 
 def test_without_the_package_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("harness.attacks.from_autoattack.find_spec", lambda name: None)
-    with pytest.raises(HarnessError, match=r'pip install "robust-harness\[autoattack\]"'):
+    with pytest.raises(HarnessError, match=r'pip install -e "\.\[autoattack\]" in the clone'):
         find_factory("autoattack:standard")
 
 

@@ -115,6 +115,13 @@ def test_a_path_may_begin_with_the_home_directory(pictures: Path, monkeypatch: p
     assert len(folder("~/pictures", root="elsewhere").labels) == 5
 
 
+def test_a_missing_absolute_folder_is_an_error_that_names_the_path_and_its_neighbours(pictures: Path) -> None:
+    with pytest.raises(HarnessError) as caught:
+        folder(str(pictures / "picture/train"), root="elsewhere")
+    assert "HARNESS_DATA" not in str(caught.value)
+    assert f"`path`: {pictures} has no picture\n     did you mean: pictures?" in str(caught.value)
+
+
 def test_a_folder_without_class_folders_is_an_error(tmp_path: Path) -> None:
     write(tmp_path / "flat/a.png", 1)
     with pytest.raises(HarnessError, match="one subfolder of images per class"):

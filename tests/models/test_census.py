@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import timm
 import torch
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 from torchvision import models
 from torchvision.ops import FrozenBatchNorm2d
+from torchvision.transforms import Normalize
 
 from harness.models.census import NormCensus, take_census
 from harness.models.networks import NETWORKS
+from harness.models.networks.norms import NORMS
 
 
 @pytest.mark.parametrize(
@@ -38,7 +43,7 @@ def test_torchvision_networks_are_counted(name: str, expected: NormCensus) -> No
         ("test_efficientnet_ln", "ln"),  # LayerNormAct2d
         ("test_convnext", "ln"),
         ("test_vit", "ln"),
-        ("test_efficientnet_evos", "other"),
+        ("test_efficientnet_evos", "EvoNorm2dS0"),
         ("test_nfnet", "none"),
         ("nf_resnet50", "none"),
     ],
@@ -70,11 +75,14 @@ def test_our_networks_have_the_norm_that_was_asked_for(norm: str, expected: Norm
         (nn.SyncBatchNorm(4), "bn"),
         (FrozenBatchNorm2d(4), "bn"),
         (nn.InstanceNorm2d(4), "in"),
-        (nn.RMSNorm(4), "other"),
-        (timm.layers.norm.RmsNorm2d(4), "other"),
-        (timm.layers.grn.GlobalResponseNorm(4), "other"),
-        (nn.LocalResponseNorm(2), "other"),
+        (nn.RMSNorm(4), "RMSNorm"),
+        (timm.layers.norm.RmsNorm2d(4), "RmsNorm2d"),
+        (timm.layers.grn.GlobalResponseNorm(4), "GlobalResponseNorm"),
+        (nn.LocalResponseNorm(2), "LocalResponseNorm"),
         (nn.Dropout(), "none"),
+        (Normalize([0.5], [0.5]), "none"),
+        (spectral_norm(nn.Linear(4, 4)), "none"),
+        (weight_norm(nn.Linear(4, 4)), "none"),
     ],
 )
 def test_single_layers_are_known(layer: nn.Module, family: str) -> None:
@@ -97,3 +105,33 @@ def test_a_network_named_after_the_norm_it_avoids_has_none() -> None:
 
 def test_the_family_is_that_of_most_layers() -> None:
     assert take_census(nn.Sequential(nn.BatchNorm2d(2), nn.GroupNorm(1, 2), nn.GroupNorm(1, 2))).family == "gn"
+
+
+class Halved(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x / 2
+
+
+@pytest.mark.parametrize("make", [lambda channels: Halved(), lambda channels: nn.Sequential(nn.BatchNorm2d(channels))])
+def test_a_norm_that_is_registered_under_a_new_name_is_known_by_it(
+    make: Callable[[int], nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(NORMS, "halved", make)
+    census = take_census(NETWORKS.get("resnet8")(norm="halved"))
+    assert (census.family, census.layers) == ("halved", {"halved": 9})
+
+
+def test_a_layer_of_ones_own_says_what_it_is() -> None:
+    class Centred(nn.Conv2d):
+        norm_family = "centred"
+
+    assert take_census(nn.Sequential(Centred(2, 2, 1))).layers == {"centred": 1}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
+def test_scripted_networks_are_counted_by_the_classes_that_they_had() -> None:
+    class GroupNormFreeNet(nn.Sequential):
+        pass
+
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), GroupNormFreeNet(nn.Conv2d(4, 4, 3)))
+    assert take_census(torch.jit.script(network)) == NormCensus(bn=1)

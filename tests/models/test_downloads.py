@@ -11,7 +11,8 @@ import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from harness.core.errors import HarnessError
-from harness.models.downloads import fetch_hub, fetch_url
+from harness.models import downloads
+from harness.models.downloads import fetch_hub, fetch_url, hub_in_reach
 from tests.models.server import FileServer, serving
 
 CONTENT = b"some weights" * 1000
@@ -87,8 +88,37 @@ def test_a_cache_that_cannot_be_written_is_an_error(server: FileServer, cache: P
         fetch_url(server.url, "x")
 
 
-def test_a_hub_that_is_out_of_reach_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def no_earlier_try() -> Iterator[None]:
+    hub_in_reach.cache_clear()
+    yield
+    hub_in_reach.cache_clear()
+
+
+@pytest.mark.usefixtures("no_earlier_try")
+def test_a_hub_that_is_out_of_reach_is_tried_once_per_process_and_without_a_word(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tries = []
+
+    class Nowhere:
+        def head(self, url: str, timeout: float) -> None:
+            tries.append(url)
+            raise ConnectionError
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub, "get_session", Nowhere)
+    for repository in ("someone/model", "someone/other"):
+        with pytest.raises(HarnessError, match="the hub is out of reach"):
+            fetch_hub(repository, ("model.safetensors", "pytorch_model.bin"), "x")
+    assert tries == ["https://huggingface.co"]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("no_earlier_try")
+def test_a_hub_that_is_lost_on_the_way_is_not_tried_again_for_the_next_file(monkeypatch: pytest.MonkeyPatch) -> None:
     cache_only = []
+    monkeypatch.setattr(downloads, "hub_in_reach", lambda: True)
 
     def unreachable(*_: object, local_files_only: bool, **__: object) -> str:
         cache_only.append(local_files_only)

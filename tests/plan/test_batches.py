@@ -26,12 +26,21 @@ def problem_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("section", ["whitebox", "transfer"])
-@pytest.mark.parametrize("attack", ["square", "fab", "rays", "autoattack", "torchattacks:Square"])
-def test_attacks_that_do_not_keep_batches_whole_are_refused(attack: str, section: str, suite_file: SuiteFile) -> None:
+@pytest.mark.parametrize(
+    ("attack", "label"),
+    [
+        ("square", "Square"),
+        ("fab", "FAB"),
+        ("rays", "RayS"),
+        ("autoattack", "AutoAttack"),
+        ("torchattacks:Square", "torchattacks:Square"),
+    ],
+)
+def test_attacks_that_do_not_keep_batches_whole_are_refused(
+    attack: str, label: str, section: str, suite_file: SuiteFile
+) -> None:
     problem = problem_of(suite_file(IN_BATCHES, (PGD, f'name = "{attack}"'), ("[whitebox]", f"[{section}]")))
-    assert problem.startswith(
-        f'{section}.attacks: "{attack.upper()}" attacks every sample by itself, and predictions of'
-    )
+    assert problem.startswith(f'{section}.attacks: "{label}" attacks every sample by itself, and predictions of')
     assert "predictions of batch depend on the whole batch.\n     choose attacks that keep batches whole" in problem
 
 

@@ -102,7 +102,7 @@ def test_an_attack_runs_under_the_threat_models_that_it_names_or_else_under_all_
         ("steps = 3", '[[attacks]]\nname = "fgsm"\nthreats = ["l2"]\n[[attacks]]\nname = "torchattacks:FGSM"'),
     ))  # fmt: skip
     assert {(cell.attack, cell.norm) for cell in attacked(plan)} == {
-        ("PGD", "l2"), ("PGD", "linf"), ("FGSM", "l2"), ("TORCHATTACKS:FGSM", "linf"),
+        ("PGD", "l2"), ("PGD", "linf"), ("FGSM", "l2"), ("torchattacks:FGSM", "linf"),
     }  # fmt: skip
 
 

@@ -304,6 +304,12 @@ def test_an_attack_may_belong_to_a_threat_model_that_could_not_be_read(suite_fil
     assert problem.startswith("threats[0].epsilon: ")
 
 
+def test_the_same_mistake_in_several_places_is_told_once_with_all_of_them(suite_file: SuiteFile) -> None:
+    views = "".join(f'[[models]]\nname = "{bn}"\nid = "zoo:nothing"\nbn = "{bn}"\n' for bn in ("folded", "population"))
+    (problem,) = problems_of(suite_file(more=views))
+    assert problem.startswith('models[2], models[3]: there is no zoo model "nothing"')
+
+
 def test_the_file_is_named_and_the_mistakes_are_counted(suite_file: SuiteFile) -> None:
     path = suite_file(("steps = 3", "steps = 0"))
     with pytest.raises(Problems) as raised:

@@ -47,6 +47,14 @@ def test_a_flag_of_a_model_shows_below_every_table_with_the_model(lab: Lab) -> N
     assert about(table(lab, ["model"], ["attack"], where={"model": "m1"})) == []
 
 
+def test_a_model_of_two_names_is_flagged_under_both(lab: Lab) -> None:
+    for name in ("m", "same"):
+        lab.model(name)
+    clean, attacked = lab.judge_clean("m", [T] * 4, flags={"dynamic": 1}), lab.attack("m", "m", [F] * 4)
+    lab.planned += [cell.model_copy(update={"surrogate": "same", "target": "same"}) for cell in (clean, attacked)]
+    assert "(m, same: 1 of 3 images examined)" in about(table(lab, ["model"], ["attack"]))[0]
+
+
 def test_a_flag_of_a_model_shows_in_transfer_tables_for_surrogates_and_targets(lab: Lab) -> None:
     for name, flag in (("a", "hidden_gradient"), ("b", "nondeterministic"), ("c", "dynamic")):
         lab.model(name)

@@ -307,14 +307,14 @@ def test_a_table_that_would_mislead_is_refused(
 
 
 def test_networks_of_one_label_with_other_norms_are_not_averaged(lab: Lab) -> None:
-    for name, norm in (("v", "none"), ("v-bn", "bn")):
+    for name, norm in (("v", "none"), ("v-bn", "bn"), ("v-rms", "rms"), ("v-power", "PowerNorm")):
         lab.model(name, label="VGG", norm=norm)
         lab.judge_clean(name, [T] * 4)
         lab.attack(name, name, [F] * 4)
     with pytest.raises(HarnessError, match=r'add "model\.norm" to rows or columns'):
         table(lab, ["model"], ["attack"])
     made = render(lab.suite(), lab.cells(), lab.store).tables[0]
-    assert headers(made) == [("VGG", "None"), ("VGG", "BN")]
+    assert headers(made) == [("VGG", "None"), ("VGG", "BN"), ("VGG", "rms"), ("VGG", "PowerNorm")]
 
 
 def test_two_tables_of_one_name_are_refused(whitebox: Lab) -> None:
@@ -340,7 +340,10 @@ def test_default_tables_follow_the_sections_of_the_suite(whitebox: Lab) -> None:
     assert headers(first) == [("Plain",), ("Batch",)]
     assert second.title == "Transfer attack success rate (%), L∞ 8/255, Digits"
     assert headers(second) == [("MI", "Plain")]
-    assert second.columns == (("Other",), ("Mean",))
+    assert second.columns == (("Other",),), "the mean of one entry is that entry"
+    whitebox.attack("plain", "batch", [T, T, F, F], "MI")
+    _, second = render(whitebox.suite(), whitebox.cells(), whitebox.store).tables
+    assert second.columns == (("Batch",), ("Other",), ("Mean",))
 
 
 def test_a_suite_without_attacks_shows_clean_accuracies(lab: Lab) -> None:

@@ -50,6 +50,12 @@ def test_one_table_and_a_list_of_one_table_are_the_same(suite_file: SuiteFile) -
     assert one == many
 
 
+def test_a_budget_may_be_all_of_a_pixel_and_in_l2_as_good_as_none(suite_file: SuiteFile) -> None:
+    assert load_suite(suite_file(('epsilon = "8/255"', "epsilon = 1"))).threats[0].epsilon == [1]
+    unbounded = suite_file(('norm = "linf"', 'norm = "l2"'), ('epsilon = "8/255"', "epsilon = 29"))
+    assert load_suite(unbounded).threats[0].epsilon == [29]
+
+
 def test_a_budget_may_be_a_list_and_a_selection_a_single_name(suite_file: SuiteFile) -> None:
     suite = load_suite(suite_file(('epsilon = "8/255"', 'epsilon = ["4/255", 0.5]'), more='models = "plain"\n'))
     assert [threat.epsilon for threat in suite.threats[0].models] == [4 / 255, 0.5]
@@ -91,6 +97,11 @@ WRONG: dict[str, tuple[tuple[str, str], str]] = {
     "a division by zero": (('"8/255"', '"8/0"'), "threat.epsilon: '8/0' divides by zero"),
     "a budget below zero": (('"8/255"', "-0.1"), "threat.epsilon: -0.1 must be greater than 0"),
     "a budget of zero": (('"8/255"', "0"), "threat.epsilon: 0 must be greater than 0"),
+    "a budget in levels of grey": (
+        ('"8/255"', "[1, 8]"),
+        "threat.epsilon: 8 is more than the whole range of pixels; L∞ budgets are on the [0, 1] scale: did you mean "
+        '"8/255"?',
+    ),
     "no budget": (('"8/255"', "[]"), "threat.epsilon: this must not be empty"),
     "a budget twice": (('"8/255"', '["8/255", "16/510"]'), "is given twice"),
     "a formula": (('"8/255"', '"__import__(1)"'), 'is not a number; write 0.03 or "8/255"'),

@@ -1,4 +1,7 @@
-"""Normalization layers by name. Every factory takes the channel count first, so that they can be swapped."""
+"""Normalization layers by name. Every factory takes the channel count first, so that they can be swapped.
+
+To add one, put its factory into `NORMS`: networks take it by its name, and reports call it so.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +48,21 @@ NORMS: dict[str, NormFactory] = {
     "rn": RobustNorm2d,
 }
 
+FAMILIES = {WEIGHT_STANDARDIZED: "gn"}
+"""What the layers under a name are called where it says more than that; default the name."""
+
 
 def norm_factory(name: str) -> NormFactory:
-    """The layer factory under a name. Raises HarnessError for an unknown one."""
+    """The layer factory under a name; its layers say what they are. Raises HarnessError for an unknown one."""
     if name == "fixup":
         raise HarnessError('norm "fixup" is an initialization of ResNets and ResNeXts; this network has none.')
     if name not in NORMS:
         raise HarnessError(f'norm "{name}" is unknown.\n     {did_you_mean(name, NORMS)}')
-    return NORMS[name]
+
+    def make(channels: int) -> nn.Module:
+        layer = NORMS[name](channels)
+        # For the norm census, which cannot know from its class what a new layer is.
+        layer.norm_family = FAMILIES.get(name, name)  # type: ignore[assignment]
+        return layer
+
+    return make
