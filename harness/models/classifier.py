@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from harness.core.geometry import Geometry
 from harness.models.census import NormCensus, take_census
-from harness.models.contents import check_contents, contents
+from harness.models.contents import contents
 from harness.models.state import State
 from harness.models.views import depends_on_batch
 
@@ -61,12 +61,8 @@ class Classifier(nn.Module):
 
         `input_size` is (H, W) where it matters, `geometry` how image files are made into such images, where known; one
         for images of another size than `input_size` is none.
-
-        Raises:
-            HarnessError: for a network with parameters or buffers that hold no values yet.
         """
         super().__init__()
-        check_contents(network, provenance.id)
         self.network = network
         self.provenance = provenance
         self._input_size = input_size

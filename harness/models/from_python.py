@@ -22,7 +22,7 @@ from harness.core.errors import HarnessError, did_you_mean
 from harness.models import MODEL_SOURCES
 from harness.models.classifier import Classifier, Provenance
 from harness.models.construction import check_arguments, seeded
-from harness.models.contents import attributes_sha256
+from harness.models.contents import attributes_sha256, check_contents
 
 
 @MODEL_SOURCES.register("python")
@@ -53,6 +53,7 @@ def from_python(
         module = _import(module_name, where)
         factory = _factory(module, attribute, where)
         network = own_copy(_call(factory, given, where), where)
+    check_contents(network, where)
     details = {
         "factory": name,
         "arguments": given,
