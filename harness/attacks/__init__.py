@@ -125,8 +125,8 @@ class Attack(Protocol):
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """Propose one adversarial image per sample, yielding samples as they finish."""
 
-    def cost(self) -> int:
-        """Forward-and-backward passes per sample when none is saved."""
+    def cost(self, setting: Setting) -> int:
+        """How many passes `Crafted` counts at most for a sample: when the model is not fooled until the end."""
 
     def resolved(self, threat: ThreatModel) -> dict[str, Any]:
         """Arguments whose value depends on the threat model, such as a step size given as "eps/10".

@@ -61,9 +61,9 @@ class OfficialAutoAttack:
             raise HarnessError('AutoAttack is made for the goal "untargeted"')
         return {}
 
-    def cost(self) -> int:
+    def cost(self, setting: Setting) -> int:
         """See `Attack`: about what our own needs for the same steps."""
-        return ENSEMBLES[self.ensemble]("linf").cost()
+        return ENSEMBLES[self.ensemble](setting.threat.norm).cost(setting)
 
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """See `Attack`. Runs whole batches; the passes of a sample are the mean of its batch."""

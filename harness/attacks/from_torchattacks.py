@@ -85,7 +85,7 @@ class TorchattacksAttack:
             raise HarnessError(f'torchattacks\' {self.name} has no targeted mode; set goal = "untargeted"')
         return {}
 
-    def cost(self) -> int:
+    def cost(self, setting: Setting) -> int:
         """See `Attack`: the number of steps or queries, where there is one."""
         import torchattacks
 
@@ -108,7 +108,7 @@ class TorchattacksAttack:
                 inside = ball.distance(images, adversarial) <= ball.epsilon
                 adversarial = torch.where(inside.view(-1, 1, 1, 1), adversarial, images)
             yield Crafted(
-                rows, adversarial, torch.full_like(rows, self.cost()), torch.zeros_like(rows, dtype=torch.bool)
+                rows, adversarial, torch.full_like(rows, self.cost(setting)), torch.zeros_like(rows, dtype=torch.bool)
             )
 
     def _run(self, model: nn.Module, images: Tensor, classes: Tensor, threat: ThreatModel, seed: int) -> Tensor:

@@ -201,10 +201,10 @@ def test_attacks_in_other_norms_and_wrappers_are_not_offered(name: str) -> None:
 
 
 def test_the_passes_are_the_steps_that_the_class_takes() -> None:
-    assert factory_of("PGD")().cost() == 10
-    assert factory_of("PGD")(steps=3).cost() == 3
-    assert factory_of("Square")(n_queries=20).cost() == 20
-    assert factory_of("FGSM")().cost() == 1
+    assert factory_of("PGD")().cost(Setting(ThreatModel("linf", 0.1))) == 10
+    assert factory_of("PGD")(steps=3).cost(Setting(ThreatModel("linf", 0.1))) == 3
+    assert factory_of("Square")(n_queries=20).cost(Setting(ThreatModel("linf", 0.1))) == 20
+    assert factory_of("FGSM")().cost(Setting(ThreatModel("linf", 0.1))) == 1
 
 
 def test_the_version_is_that_of_the_package() -> None:

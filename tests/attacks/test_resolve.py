@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from harness.attacks import Setting
 from harness.attacks.resolve import preset_arguments, resolve, sweep
 from harness.core.errors import HarnessError
 from harness.core.threat import ThreatModel
@@ -89,7 +90,7 @@ def test_a_family_members_parameters_are_the_loops_and_its_parts_own() -> None:
     with pytest.raises(HarnessError, match="has no such key"):
         sweep("mi-fgsm", None, {"copies": 3})
     (arguments,) = sweep("ni-di-ti-si-fgsm", None, {"copies": 3, "decay": 0.5, "kernel": "linear", "fill": 0.5})
-    assert resolve("ni-di-ti-si-fgsm", arguments, LINF, {}).attack.cost() == 10 * 3
+    assert resolve("ni-di-ti-si-fgsm", arguments, LINF, {}).attack.cost(Setting(LINF)) == 10 * 3
 
 
 def test_an_attack_of_another_norm_is_refused() -> None:
