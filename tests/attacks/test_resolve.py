@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import chain, permutations
 from typing import Any
 
 import pytest
 
-from harness.attacks import Setting
-from harness.attacks.resolve import preset_arguments, resolve, sweep
+from harness.attacks import ATTACKS, Setting
+from harness.attacks.fgsm import PARTS
+from harness.attacks.resolve import find_factory, preset_arguments, resolve, sweep
+from harness.attacks.spelling import misspelling
 from harness.core.errors import HarnessError
 from harness.core.threat import ThreatModel
 
@@ -60,6 +63,32 @@ def test_mistakes_are_named_with_what_was_probably_meant(
 ) -> None:
     with pytest.raises(HarnessError, match=message):
         sweep(name, preset, given)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("di-mi-fgsm", "write it as mi-di-fgsm"),
+        ("si-ni-fgsm", "write it as ni-si-fgsm"),
+        ("mi-vt-fgsm", "write it as vt-mi-fgsm"),
+        ("fgsm-mi", "did you mean: "),
+        ("mi-mi-fgsm", "write it as mi-fgsm"),
+        ("vt-fgsm", "vt is made for momentum: add mi or ni"),
+        ("di-admix-fgsm", "admix is made for momentum: add mi or ni"),
+        ("mi-ni-fgsm", "mi and ni are two kinds of momentum"),
+        ("mi-si-admix-fgsm", "admix makes scaled copies itself: leave out si"),
+        ("vt-mi-admix-fgsm", "vt and admix do not go together"),
+    ],
+)
+def test_a_combination_that_is_not_there_is_told_which_rule_of_its_name_it_breaks(name: str, advice: str) -> None:
+    with pytest.raises(HarnessError, match=rf'attack "{name}" is not registered.\n +{advice}'):
+        find_factory(name)
+
+
+def test_every_choice_of_parts_in_every_order_is_registered_or_explained() -> None:
+    for letters in chain.from_iterable(permutations(PARTS, size) for size in (1, 2, 3)):
+        name = "-".join([*letters, "fgsm"])
+        assert (name in ATTACKS) == (misspelling(name) is None), name
 
 
 def test_every_argument_is_recorded_as_passed_and_as_resolved() -> None:
