@@ -26,8 +26,8 @@ def most_passes(name: str, given: Mapping[str, Any]) -> int:
     """Passes for a sample that is never fooled, one without steps taking one. A gradient per class counts once."""
     arguments = defaults_of(name) | dict(given)
     steps = next((int(arguments[key]) for key in STEPS if key in arguments), 1)
-    restarts, eot = arguments.get("n_restarts", 1), arguments.get("eot_iter", 1)
-    aims = arguments.get("n_classes", 2) - 1
+    restarts, eot = int(arguments.get("n_restarts", 1)), int(arguments.get("eot_iter", 1))
+    aims = int(arguments.get("n_classes", 2)) - 1
     match name:
         case "AutoAttack":
             return sum(most_passes(member, given) + 1 for member, given in members(arguments))
@@ -47,7 +47,7 @@ def most_passes(name: str, given: Mapping[str, Any]) -> int:
         case "SPSA":
             return 2 * steps * int(arguments["nb_sample"])
         case _:
-            return steps * prod(arguments.get(key, 1) for key in REPEATS) * (1 + arguments.get("N", 0))
+            return steps * prod(int(arguments.get(key, 1)) for key in REPEATS) * (1 + int(arguments.get("N", 0)))
 
 
 def members(arguments: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
