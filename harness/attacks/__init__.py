@@ -68,7 +68,7 @@ class Setting:
     seed: int = 0
     """Seed of every random number."""
     batch_size: int = 128
-    """Samples in flight; changes speed and memory, never a result."""
+    """Samples in flight; changes speed and memory, never a result beyond rounding in the last bit of images."""
     stop_when_fooled: bool = False
     """White-box: a sample is done as soon as the model is fooled. Transfer: every step is run."""
     slack: float = 0.0
