@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import harness.attacks.autoattack
-from harness.attacks import ATTACKS, PRESETS, Crafted, Samples, Setting
+from harness.attacks import ATTACKS, PRESETS, Attack, Crafted, Samples, Setting
 from harness.attacks.apgd import APGD
 from harness.attacks.cascade import Cascade
 from harness.attacks.fab import fab_t
@@ -33,6 +33,9 @@ EPSILONS: dict[Norm, float] = {"linf": 8 / 255, "l2": 0.5, "l1": 4.0}
 
 ALWAYS_RANDOM = ("apgd", "autoattack", "square")
 """Names of attacks that begin at random points whatever their parameters, by their beginnings."""
+
+SEVERAL_BACKWARD = ("fab", "deepfool", "autoattack")
+"""Names of attacks that take several gradients of one forward pass, each of which counts, by their beginnings."""
 
 SMALL: dict[str, Any] = {
     "steps": 3, "queries": 40, "targets": 2, "copies": 2, "largest": 1.5, "neighbours": 2,
@@ -86,6 +89,14 @@ def samples() -> Samples:
         return Samples(images, network()(images).argmax(1), 1000 - 3 * torch.arange(10))
 
 
+def configured(name: str, threat: ThreatModel, given: dict[str, Any] | None = None) -> Attack:
+    """An attack with few passes."""
+    parameters = parameters_of(ATTACKS.get(name))
+    arguments = {key: value for key, value in SMALL.items() if key in parameters} | (given or {})
+    (checked,) = sweep(name, None, arguments)
+    return resolve(name, checked, threat, {}).attack
+
+
 def craft(
     name: str,
     norm: Norm,
@@ -96,11 +107,8 @@ def craft(
     **setting: Any,
 ) -> Crafted:
     """Run an attack and put its results in the order of the samples."""
-    parameters = parameters_of(ATTACKS.get(name))
-    arguments = {key: value for key, value in SMALL.items() if key in parameters} | (given or {})
     threat = ThreatModel(norm, EPSILONS[norm], goal)
-    (checked,) = sweep(name, None, arguments)
-    attack = resolve(name, checked, threat, {}).attack
+    attack = configured(name, threat, given)
     made = [part[:4] for part in attack.craft(model or network(), asked, Setting(threat, pool=samples(), **setting))]
     parts = [torch.cat(part) for part in zip(*made, strict=True)]
     order = parts[0].argsort()
@@ -220,6 +228,32 @@ def test_results_depend_on_the_batch_only_if_the_attack_says_so(name: str, norm:
         part = craft(name, norm, samples().take(rows), batch_size=batch_size, **same)
         torch.testing.assert_close(part.adversarial, whole.adversarial[rows], rtol=0, atol=1e-5)
         assert torch.equal(part.passes, whole.passes[rows])
+
+
+class Counting(nn.Module):
+    """The network, counting the images that it is asked about."""
+
+    asked = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.asked += len(images)
+        logits: Tensor = network()(images)
+        return logits
+
+
+@pytest.mark.parametrize("stop_when_fooled", [True, False])
+@pytest.mark.parametrize(("name", "norm"), EVERYWHERE)
+def test_every_pass_is_counted_and_none_is_planned_too_few(name: str, norm: Norm, stop_when_fooled: bool) -> None:
+    model = Counting()
+    given = {"restarts": 2} if "restarts" in parameters_of(ATTACKS.get(name)) else {}
+    result = craft(name, norm, samples(), given, model=model, stop_when_fooled=stop_when_fooled)
+    if name.startswith(SEVERAL_BACKWARD):
+        assert result.passes.sum() >= model.asked
+    else:
+        assert result.passes.sum() == model.asked
+    threat = ThreatModel(norm, EPSILONS[norm])
+    cost = configured(name, threat, given).cost(Setting(threat, stop_when_fooled=stop_when_fooled))
+    assert (result.passes <= cost).all()
 
 
 def alternative(parameter: Parameter) -> Any:

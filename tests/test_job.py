@@ -97,7 +97,7 @@ class Proposing:
     seen: list[list[int]] = field(default_factory=list)
     """Data set indices of the samples that it was given, one list per call."""
 
-    def cost(self) -> int:
+    def cost(self, setting: Setting) -> int:
         return 1
 
     def resolved(self, threat: ThreatModel) -> dict[str, Any]:

@@ -318,7 +318,7 @@ class Cheat:
             adversarial = (images + number * 2 * setting.threat.epsilon).clamp(0, 1)
             yield Crafted(rows, adversarial, torch.ones_like(rows), torch.zeros_like(rows, dtype=torch.bool))
 
-    def cost(self) -> int:
+    def cost(self, setting: Setting) -> int:
         return 1
 
     def resolved(self, threat: ThreatModel) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Setting:
     seed: int = 0
     """Seed of every random number."""
     batch_size: int = 128
-    """Samples in flight; changes speed and memory, never a result."""
+    """Samples in flight; changes speed and memory, never a result beyond rounding in the last bit of images."""
     stop_when_fooled: bool = False
     """White-box: a sample is done as soon as the model is fooled. Transfer: every step is run."""
     slack: float = 0.0
@@ -125,8 +125,8 @@ class Attack(Protocol):
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """Propose one adversarial image per sample, yielding samples as they finish."""
 
-    def cost(self) -> int:
-        """Forward-and-backward passes per sample when none is saved."""
+    def cost(self, setting: Setting) -> int:
+        """How many passes `Crafted` counts at most for a sample: when the model is not fooled until the end."""
 
     def resolved(self, threat: ThreatModel) -> dict[str, Any]:
         """Arguments whose value depends on the threat model, such as a step size given as "eps/10".

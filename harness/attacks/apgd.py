@@ -13,7 +13,7 @@ from torch import Tensor
 from harness.attacks import ATTACKS, Attack, Crafted, Model, Plain, Samples, Setting, fooled
 from harness.attacks.ascent import Ascent, Halving, Rule, Sparse
 from harness.attacks.loop import input_gradient
-from harness.attacks.slots import fly, takeoff
+from harness.attacks.slots import fly, looks_after, takeoff
 from harness.core.errors import HarnessError
 from harness.core.losses import LOSSES, Loss, targeted_dlr
 from harness.core.threat import Norm, ThreatModel
@@ -40,9 +40,13 @@ class APGD(Plain):
         """Restarts of every class aimed at."""
         return self.restarts * max(self.targets, 1)
 
-    def cost(self) -> int:
-        """See `Attack`: one pass at the start, and one after every step."""
-        return self.runs * (self.steps + 1) * self.eot
+    def cost(self, setting: Setting) -> int:
+        """See `Attack`: looks at the start and after every step, and one that ranks the classes aimed at."""
+        looks = (self._rule(setting.threat).last() + 1) * self.eot
+        return self.runs * (looks + bool(self.targets)) + looks_after(self.runs)
+
+    def _rule(self, threat: ThreatModel) -> Rule:
+        return Sparse(self.steps) if threat.norm == "l1" else Halving(self.steps)
 
     def resolved(self, threat: ThreatModel) -> dict[str, Any]:
         """Nothing depends on the threat model.
@@ -56,8 +60,7 @@ class APGD(Plain):
 
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """See `Attack`. Takes the first fooling point when it may stop, else the one of the highest loss."""
-        rule: Rule = Sparse(self.steps) if setting.threat.norm == "l1" else Halving(self.steps)
-        return fly(Climber(self, rule), model, samples, setting)
+        return fly(Climber(self, self._rule(setting.threat)), model, samples, setting)
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,7 @@ class Climber:
         if self.attack.targets:
             with torch.no_grad():
                 others = ranked_others(model(images), aimed)
+            fields["passes"] += 1
             rank = runs.div(self.attack.restarts, rounding_mode="floor")
             aimed = others.gather(1, rank.clamp_max(others.shape[1] - 1)[:, None])[:, 0]
             # With fewer classes than targets, a run without a class is over before it begins, and so are the rest.
@@ -114,7 +118,7 @@ class Climber:
         gradient, losses = sign * gradient, (sign * loss(logits, flight.classes)).nan_to_num(-torch.inf)
         first, running = self.rule.is_first(flight.steps), flight.steps <= self.rule.last()
         better = (losses > flight.best_loss) | first
-        flight.passes += self.attack.eot * running
+        flight.passes += self.attack.eot
         flight.zero_gradient |= (gradient.abs().amax((1, 2, 3)) == 0) & running
         flight.rises += (losses > flight.last_loss) & ~first
         flight.last_loss = losses

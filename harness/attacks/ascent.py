@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -163,6 +163,22 @@ STILL_AS_MANY = 0.95
 SHORTENING, SHORTEST = 1.5, 10.0
 """Factor by which steps shorten, and the largest one in all."""
 
+BETWEEN_CHECKS = 0.04
+"""Steps from one check to the next, as a share of those of the phase; at least one, and one up to 49."""
+
+
+class Place(NamedTuple):
+    """Where in its phase a pass is."""
+
+    factor: float
+    """The phase's multiple of the budget."""
+    is_first: bool
+    """The look at the start."""
+    is_due: bool
+    """Whether steps and sparsity are set anew."""
+    is_last: bool
+    """The next pass is another phase's."""
+
 
 @dataclass(frozen=True)
 class Sparse:
@@ -175,11 +191,11 @@ class Sparse:
 
     def last(self) -> int:
         """See `Rule`: every phase looks at its start."""
-        return len(self._phases()) - 1
+        return len(self._places()) - 1
 
     def is_first(self, passes: Tensor) -> Tensor:
         """See `Rule`."""
-        return _lookup(tuple(float(number == 0) for _, number, _ in self._phases()), passes) > 0
+        return _lookup(tuple(place.is_first for place in self._places()), passes)
 
     def is_inside(self, passes: Tensor) -> Tensor:
         """See `Rule`."""
@@ -196,7 +212,7 @@ class Sparse:
         radius = threat.epsilon * self._factor(flight.steps)
         point, gradient = self._check(flight, gradient, radius)
         ahead = point + flight.step_size * sparse_sign(gradient, flight.share)
-        ending = _lookup(tuple(float(is_end) for _, _, is_end in self._phases()), flight.steps) > 0
+        ending = _lookup(tuple(place.is_last for place in self._places()), flight.steps)
         ahead = torch.where(ending.view(-1, 1, 1, 1), flight.best, ahead)
         following = threat.epsilon * self._factor(flight.steps + 1)
         for size in following.unique().tolist():
@@ -206,17 +222,17 @@ class Sparse:
         return ahead
 
     def _check(self, flight: Ascent, gradient: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
-        """After every step of a phase, set the next one's length and number of pixels."""
-        running = ~self.is_first(flight.steps)
+        """Set the length of the next steps and their number of pixels, where a check is due."""
+        due = _lookup(tuple(place.is_due for place in self._places()), flight.steps)
         support = (flight.best != flight.images).flatten(1).sum(1).float()
         shrunk = support < STILL_AS_MANY * flight.support
         longest = radius.view(-1, 1, 1, 1)
         shorter = (flight.step_size / SHORTENING).maximum(longest / SHORTEST)
         length = torch.where(shrunk.view(-1, 1, 1, 1), longest, shorter)
-        flight.step_size = torch.where(running.view(-1, 1, 1, 1), length, flight.step_size)
-        flight.share = torch.where(running, support / gradient[0].numel() * MOVED_SHARE, flight.share)
-        flight.support = torch.where(running, support, flight.support)
-        return flight.back_to_best(running & shrunk, gradient)
+        flight.step_size = torch.where(due.view(-1, 1, 1, 1), length, flight.step_size)
+        flight.share = torch.where(due, support / gradient[0].numel() * MOVED_SHARE, flight.share)
+        flight.support = torch.where(due, support, flight.support)
+        return flight.back_to_best(due & shrunk, gradient)
 
     def _enter_phase(self, flight: Ascent, rows: Tensor, points: Tensor, radius: float) -> None:
         support = (points != flight.images).flatten(1).sum(1).float()
@@ -224,18 +240,23 @@ class Sparse:
         flight.share = torch.where(rows, support / points[0].numel() * MOVED_SHARE, flight.share)
         flight.step_size = torch.where(rows.view(-1, 1, 1, 1), radius, flight.step_size)
 
-    def _phases(self) -> list[tuple[float, int, bool]]:
-        """For every pass: multiple of the budget, number of the pass in its phase, whether the phase ends with it."""
+    def _places(self) -> list[Place]:
+        """Of every pass."""
         counts = [math.ceil(share * self.steps) for _, share in BUDGETS[:-1]]
         counts.append(max(self.steps - sum(counts), 0))
         return [
-            (factor, number, number == count)
+            Place(factor, number == 0, number > 0 and number % checks(count) == 0, number == count)
             for (factor, _), count in zip(BUDGETS, counts, strict=True)
             for number in range(count + 1)
         ]
 
     def _factor(self, passes: Tensor) -> Tensor:
-        return _lookup(tuple(factor for factor, _, _ in self._phases()), passes)
+        return _lookup(tuple(place.factor for place in self._places()), passes)
+
+
+def checks(steps: int) -> int:
+    """Every how many steps of a phase of that many there is a check."""
+    return max(int(BETWEEN_CHECKS * steps), 1)
 
 
 def sparse_sign(gradient: Tensor, share: Tensor) -> Tensor:

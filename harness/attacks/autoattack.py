@@ -66,9 +66,9 @@ class AutoAttack:
         cascade = ENSEMBLES[self.ensemble](threat.norm)
         return {"members": {name: attack.version for name, attack in cascade.attacks.items()}}
 
-    def cost(self) -> int:
-        """See `Attack`; that of L-inf and L2."""
-        return ENSEMBLES[self.ensemble]("linf").cost()
+    def cost(self, setting: Setting) -> int:
+        """See `Attack`."""
+        return ENSEMBLES[self.ensemble](setting.threat.norm).cost(setting)
 
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """See `Attack`."""

@@ -43,9 +43,9 @@ class Cascade:
             for key, value in attack.resolved(threat).items()
         }
 
-    def cost(self) -> int:
-        """See `Attack`."""
-        return sum(attack.cost() for attack in self.attacks.values())
+    def cost(self, setting: Setting) -> int:
+        """See `Attack`: that of all members, and a look at what each proposes."""
+        return sum(attack.cost(setting) + 1 for attack in self.attacks.values())
 
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """See `Attack`. Survivors propose the last attack's point, or an earlier one that fooled by next to nothing."""
@@ -86,8 +86,8 @@ class Spent:
         return cls(nothing, nothing.bool())
 
     def add(self, rows: Tensor, part: Crafted) -> None:
-        """What one attack spent on some samples."""
-        self.passes[rows] += part.passes
+        """What one attack spent on some samples, and the look at what it proposes."""
+        self.passes[rows] += part.passes + 1
         self.zero_gradient[rows] |= part.zero_gradient
 
     def crafted(self, rows: Tensor, adversarial: Tensor, member: int) -> Crafted:

@@ -135,7 +135,7 @@ class CarliniWagner(Plain):
         """See `harness.attacks.whole_batches`: unless samples end their trials at different times."""
         return not self.abort_early
 
-    def cost(self) -> int:
+    def cost(self, setting: Setting) -> int:
         """See `Attack`: trials times steps."""
         return self.binary_search_steps * self.steps
 

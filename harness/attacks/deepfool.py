@@ -46,7 +46,7 @@ class DeepFool(Plain):
     runs: int = 1
     """See `Stepper`."""
 
-    def cost(self) -> int:
+    def cost(self, setting: Setting) -> int:
         """See `Attack`: the clean logits, and in every step one pass per wrong class."""
         return 1 + self.steps * (self.candidates - 1)
 

@@ -79,7 +79,7 @@ class FAB(Plain):
     runs: int = 1
     """See `Stepper`; what are runs elsewhere are trials here, see `Crossing`."""
 
-    def cost(self) -> int:
+    def cost(self, setting: Setting) -> int:
         """See `Attack`: the clean logits; and in every step one pass per class looked at, and one to check."""
         return 1 + self.restarts * self.steps * (2 * self.targets or USUAL_RIVALS + 1)
 

@@ -1,4 +1,4 @@
-"""Around foreign attacks: layers keep their modes, and seeds are the suite's and set for one batch only."""
+"""Around foreign attacks: layers keep their modes, passes are counted, and seeds are the suite's, set for one batch."""
 
 from __future__ import annotations
 
@@ -34,6 +34,21 @@ class Steady(nn.Module):
     def train(self, mode: bool = True) -> Steady:
         """Do nothing; `eval` calls this as well."""
         return self
+
+
+class Counting(Steady):
+    """Counts the images that it is asked about: other libraries do not say what they spend."""
+
+    asked = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of the images."""
+        self.asked += len(images)
+        return super().forward(images)
+
+    def passes(self, rows: Tensor) -> Tensor:
+        """(B,) passes per sample of a batch that was attacked: the mean, for each."""
+        return torch.full_like(rows, round(self.asked / len(rows)))
 
 
 def seed_of(setting: Setting, indices: Tensor) -> int:

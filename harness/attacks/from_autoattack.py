@@ -19,21 +19,10 @@ from torch import Tensor, nn
 
 from harness.attacks import Attack, Crafted, Model, Samples, Setting
 from harness.attacks.autoattack import ENSEMBLES, Ensemble
-from harness.attacks.fence import NORMS, Steady, seed_of, seeded
+from harness.attacks.fence import NORMS, Counting, seed_of, seeded
 from harness.core.errors import HarnessError, did_you_mean
 from harness.core.threat import Norm, ThreatModel
 from harness.models.classifier import undisturbed
-
-
-class Counting(Steady):
-    """Counts the images that it is asked about: the package does not say what it spends."""
-
-    asked = 0
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits of the images."""
-        self.asked += len(images)
-        return super().forward(images)
 
 
 @dataclass(frozen=True)
@@ -61,9 +50,9 @@ class OfficialAutoAttack:
             raise HarnessError('AutoAttack is made for the goal "untargeted"')
         return {}
 
-    def cost(self) -> int:
+    def cost(self, setting: Setting) -> int:
         """See `Attack`: about what our own needs for the same steps."""
-        return ENSEMBLES[self.ensemble]("linf").cost()
+        return ENSEMBLES[self.ensemble](setting.threat.norm).cost(setting)
 
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """See `Attack`. Runs whole batches; the passes of a sample are the mean of its batch."""
@@ -74,8 +63,7 @@ class OfficialAutoAttack:
             with undisturbed(model), seeded(seed), untraced(), contextlib.redirect_stdout(io.StringIO()):
                 counting = Counting(model)
                 adversarial = self._run(counting, images, samples.classes[rows], setting.threat, seed)
-            passes = torch.full_like(rows, round(counting.asked / len(rows)))
-            yield Crafted(rows, adversarial, passes, torch.zeros_like(rows, dtype=torch.bool))
+            yield Crafted(rows, adversarial, counting.passes(rows), torch.zeros_like(rows, dtype=torch.bool))
 
     def _run(self, model: nn.Module, images: Tensor, classes: Tensor, threat: ThreatModel, seed: int) -> Tensor:
         from autoattack import AutoAttack

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from harness.attacks import Attack, Crafted, Model, Samples, Setting
-from harness.attacks.fence import NORMS, Steady, seed_of, seeded
+from harness.attacks.fence import NORMS, Counting, seed_of, seeded
+from harness.attacks.torchattacks_passes import REPEATS, STEPS, defaults_of, most_passes
 from harness.core.balls import ball_of
 from harness.core.errors import HarnessError, did_you_mean
 from harness.core.numbers import Number
@@ -37,8 +39,19 @@ IN_PARTS = frozenset({
 })  # fmt: skip
 """Attacks that ask about some samples of a batch, or about several points of them, at once."""
 
-COUNTS = ("steps", "n_queries", "num_iter_set", "nb_iter")
-"""What torchattacks calls the number of steps."""
+NEVER_TARGETED = frozenset({"FAB"})
+"""Attacks that offer a targeted mode but go away from the wanted class in it, as if it were the true one."""
+
+FEWEST_CLASSES = {"APGDT": 4, "AutoAttack": 4}
+"""How many logits the targeted DLR loss of torchattacks looks at, whatever the number of classes."""
+
+COUNTS = frozenset({
+    *STEPS, *REPEATS, "N", "nb_sample", "max_batch_size", "batch_max", "len_kernel", "n_classes"
+})  # fmt: skip
+"""Parameters of which there is at least one; other parameters whose default is an int are measures."""
+
+PROBABILITIES = frozenset({"diversity_prob", "prob", "p_init"})
+"""Parameters between 0 and 1."""
 
 STAND_IN = nn.BatchNorm2d(1)
 """A model to construct attacks with before there is one; making it draws no random numbers."""
@@ -81,35 +94,44 @@ class TorchattacksAttack:
             raise HarnessError(
                 f"torchattacks' {self.name} refuses its arguments: {error or type(error).__name__}"
             ) from None
-        if threat.goal != "untargeted" and "targeted" not in attack.supported_mode:
+        targeted = "targeted" in attack.supported_mode and self.name not in NEVER_TARGETED
+        if threat.goal != "untargeted" and not targeted:
             raise HarnessError(f'torchattacks\' {self.name} has no targeted mode; set goal = "untargeted"')
         return {}
 
-    def cost(self) -> int:
-        """See `Attack`: the number of steps or queries, where there is one."""
-        import torchattacks
-
-        accepted = inspect.signature(getattr(torchattacks, self.name).__init__).parameters
-        for key in COUNTS:
-            if key in accepted:
-                return int(self.arguments.get(key, accepted[key].default))
-        return 1
+    def cost(self, setting: Setting) -> int:
+        """See `Attack`."""
+        return most_passes(self.name, self.arguments)
 
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
-        """See `Attack`. Runs whole batches; never stops a sample early."""
+        """See `Attack`. Runs whole batches; the passes of a sample are the mean of its batch."""
         assert isinstance(model, nn.Module)
+        fitted = replace(self, arguments={**self.arguments, **self._classes_of(model, samples)})
         for rows in torch.split(torch.arange(len(samples), device=samples.classes.device), setting.batch_size):
             images = samples.pixels(rows)
             seed = seed_of(setting, samples.indices[rows])
             with undisturbed(model), seeded(seed):
-                adversarial = self._run(Steady(model), images, samples.classes[rows], setting.threat, seed)
+                counting = Counting(model)
+                adversarial = fitted._run(counting, images, samples.classes[rows], setting.threat, seed)
             if self.name in MINIMAL_NORM:
                 ball = ball_of(setting.threat)
                 inside = ball.distance(images, adversarial) <= ball.epsilon
                 adversarial = torch.where(inside.view(-1, 1, 1, 1), adversarial, images)
-            yield Crafted(
-                rows, adversarial, torch.full_like(rows, self.cost()), torch.zeros_like(rows, dtype=torch.bool)
+            yield Crafted(rows, adversarial, counting.passes(rows), torch.zeros_like(rows, dtype=torch.bool))
+
+    def _classes_of(self, model: nn.Module, samples: Samples) -> dict[str, int]:
+        """The number of classes for attacks that aim at all but one of them: no more than the model has."""
+        asked = {**defaults_of(self.name), **self.arguments}.get("n_classes")
+        if asked is None:
+            return {}
+        with undisturbed(model), torch.no_grad():
+            known = model(samples.pixels(samples.classes.new_zeros(1))).shape[1]
+        if known < FEWEST_CLASSES.get(self.name, 0):
+            raise HarnessError(
+                f"torchattacks' {self.name} needs a model with at least {FEWEST_CLASSES[self.name]} classes, and this "
+                f'one has {known}; our own work with any number: "apgd-t", "autoattack"'
             )
+        return {"n_classes": min(asked, known)}
 
     def _run(self, model: nn.Module, images: Tensor, classes: Tensor, threat: ThreatModel, seed: int) -> Tensor:
         attack = instantiate(self.name, model, self.arguments, threat, seed)
@@ -163,7 +185,7 @@ def factory_of(name: str) -> Callable[..., Attack]:
         return TorchattacksAttack(name, arguments, norms)
 
     factory.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
-        inspect.Parameter(p.name, inspect.Parameter.KEYWORD_ONLY, default=p.default, annotation=_annotation(p.default))
+        inspect.Parameter(p.name, inspect.Parameter.KEYWORD_ONLY, default=p.default, annotation=_annotation(p))
         for p in accepted.values()
         if p.name not in NOT_KEYS and p.kind is p.POSITIONAL_OR_KEYWORD
     ])  # fmt: skip
@@ -171,7 +193,15 @@ def factory_of(name: str) -> Callable[..., Attack]:
     return factory
 
 
-def _annotation(default: object) -> Any:
-    if isinstance(default, float):
-        return Number
-    return type(default) if isinstance(default, bool | int | str) else Any
+def _annotation(parameter: inspect.Parameter) -> Any:
+    """What a parameter's default and name say about its values."""
+    if parameter.name in COUNTS:
+        return Annotated[int, Field(ge=1)]
+    if parameter.name in PROBABILITIES:
+        return Annotated[Number, Field(ge=0, le=1)]
+    if isinstance(parameter.default, bool | str):
+        return type(parameter.default)
+    if isinstance(parameter.default, int):
+        # A default of 1 does not rule out 0.5; what is given as 1 stays 1 in records.
+        return int | Number
+    return Number if isinstance(parameter.default, float) else Any

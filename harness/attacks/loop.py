@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from harness.attacks import Crafted, Model, Plain, Samples, Setting, fooled
-from harness.attacks.slots import Flight, fly, takeoff
+from harness.attacks.slots import Flight, fly, looks_after, takeoff
 from harness.attacks.transforms import GradientTransform, InputTransform, View
 from harness.attacks.variance import VarianceTuning
 from harness.core.balls import ball_of
@@ -59,9 +59,15 @@ class GradientAttack(Plain):
         """The step size as a number."""
         return {"step_size": length_in(self.step_size, threat.epsilon, self.steps)}
 
-    def cost(self) -> int:
-        """See `Attack`: runs times steps times what a step looks at."""
-        return self.runs * self.steps * self._passes_per_step()
+    def cost(self, setting: Setting) -> int:
+        """See `Attack`: runs times steps times what a step looks at; the point itself only where it may be the last."""
+        look = setting.stop_when_fooled and self._looks_elsewhere
+        return self.runs * self.steps * (self._passes_per_step() + look) + looks_after(self.runs)
+
+    @property
+    def _looks_elsewhere(self) -> bool:
+        """Whether gradients are taken away from the points that are proposed, so that the logits there are unknown."""
+        return bool(self.inputs) or any(getattr(part, "looks_ahead", False) for part in self.gradients)
 
     def _passes_per_step(self) -> int:
         """Points times views times repeats."""
@@ -112,6 +118,7 @@ class GradientAttack(Plain):
             if logits is None or points is not flight.adversarial:
                 with torch.no_grad():
                     logits = model(flight.adversarial)
+                flight.passes += 1
             already = fooled(logits, flight.classes, setting.threat, setting.slack)
             adversarial = torch.where(already.view(-1, 1, 1, 1), flight.adversarial, adversarial)
         flight.adversarial, flight.memories = adversarial, tuple(memories)

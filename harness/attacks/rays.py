@@ -83,7 +83,7 @@ class RayS(Plain):
     runs: int = 1
     """See `Stepper`."""
 
-    def cost(self) -> int:
+    def cost(self, setting: Setting) -> int:
         """See `Attack`: one for the clean image, then the queries; forward passes all."""
         return 1 + self.queries
 

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any, NamedTuple
 
 from harness.attacks import ATTACKS, PRESETS, Attack, Factory, from_autoattack, from_torchattacks
+from harness.attacks.spelling import misspelling
 from harness.core.errors import HarnessError, did_you_mean
 from harness.core.registry import parameters_of
 from harness.core.threat import ThreatModel
@@ -36,6 +37,8 @@ def find_factory(name: str) -> Factory:
     """The factory under a name, those of other libraries included. Raises HarnessError for unknown names."""
     library, colon, attack = name.partition(":")
     if not colon:
+        if name not in ATTACKS and (fault := misspelling(name)):
+            raise HarnessError(f'attack "{name}" is not registered.\n     {fault}')
         return ATTACKS.get(name)
     if library not in ADAPTERS:
         raise HarnessError(f'attack "{name}": there is no adapter "{library}".\n     {did_you_mean(library, ADAPTERS)}')

@@ -78,6 +78,11 @@ def takeoff(samples: Samples, rows: Tensor, runs: Tensor) -> dict[str, Tensor]:
     }  # fmt: skip
 
 
+def looks_after(runs: int) -> int:
+    """Passes that `fly` adds to a stepper's own: where there are several runs, one at the end of each."""
+    return runs if runs > 1 else 0
+
+
 F = TypeVar("F", bound=Flight)
 
 
@@ -165,6 +170,7 @@ class Best:
             points, classes = flight.adversarial[rows], flight.classes[rows]
             with torch.no_grad():
                 logits = model(points)
+            flight.passes[rows] += 1
             lead = margin(logits, classes) * (1 if setting.threat.goal == "untargeted" else -1)
             better = rows[(lead > self.score[rows]) | (flight.runs[rows] == 0)]
             self.score[rows] = torch.maximum(self.score[rows], lead.nan_to_num(-torch.inf))

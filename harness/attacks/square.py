@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from harness.attacks import ATTACKS, Attack, Crafted, Model, Plain, Samples, Setting, fooled
-from harness.attacks.slots import Flight, fly, takeoff
+from harness.attacks.slots import Flight, fly, looks_after, takeoff
 from harness.attacks.squares import squares_of
 from harness.core.losses import LOSSES, LossName
 from harness.core.threat import Norm, ThreatModel
@@ -48,9 +48,9 @@ class Square(Plain):
         """Nothing depends on the threat model."""
         return {}
 
-    def cost(self) -> int:
+    def cost(self, setting: Setting) -> int:
         """See `Attack`: in every run, a query for the first point and one for each proposal; forward passes all."""
-        return self.runs * (1 + self.queries)
+        return self.runs * (1 + self.queries) + looks_after(self.runs)
 
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """See `Attack`. Takes the first fooling point when it may stop, else the best one."""

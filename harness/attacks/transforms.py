@@ -8,7 +8,7 @@ between steps lives in the loop, one row per sample.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple, Protocol
+from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -273,6 +273,9 @@ class Momentum:
 @dataclass(frozen=True)
 class NesterovMomentum(Momentum):
     """NI: as MI, with the gradient taken where the velocity is about to lead."""
+
+    looks_ahead: ClassVar[bool] = True
+    """The gradient is taken away from the sample."""
 
     def look_ahead(self, points: Tensor, memory: Tensor, step_size: float) -> Tensor:
         """One step along the decayed velocity (Lin et al. 2020, equation 6)."""

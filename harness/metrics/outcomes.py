@@ -60,5 +60,5 @@ def mean_linf(outcomes: pd.DataFrame) -> Estimate:
 
 @METRICS.register("mean_passes")
 def mean_passes(outcomes: pd.DataFrame) -> Estimate:
-    """Mean number of forward-and-backward passes that the attack spent on a sample."""
+    """Mean number of passes through the surrogate that the attack spent on a sample."""
     return mean_of(outcomes["passes"].to_numpy())

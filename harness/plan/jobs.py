@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from harness.attacks import Setting
 from harness.cells import Cell
 from harness.core.errors import HarnessError
 from harness.core.precision import Precision
@@ -43,7 +44,7 @@ class Job:
     seconds: float
     """Estimated time when no sample stops early."""
     passes: int
-    """Forward-and-backward passes when no sample stops early."""
+    """Passes, most of them forward and backward, when no sample stops early."""
     fixed_batches: bool = False
     """Whether the batch size is part of a question, so that batches must not be halved."""
 
@@ -129,7 +130,8 @@ class JobMaker:
         whitebox = section.mode == "whitebox"
         targets = [surrogate] if whitebox else section.targets
         questions = tuple(self._question(section, crafting, surrogate, target, seed) for target in targets)
-        threat, passes = crafting.threat, crafting.attack.attack.cost() * len(self.images)
+        threat, may_stop = crafting.threat, whitebox and not self._batch(surrogate)
+        passes = crafting.attack.attack.cost(Setting(threat, stop_when_fooled=may_stop)) * len(self.images)
         cells = tuple(
             self._cell(crafting, question, surrogate, target)
             for question, target in zip(questions, targets, strict=True)

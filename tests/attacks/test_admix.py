@@ -154,9 +154,9 @@ def test_without_other_images_it_says_what_is_missing(network: nn.Module, sample
 
 def test_the_price_is_a_pass_for_each_copy_of_each_mixture(network: nn.Module, samples: Samples, craft: Craft) -> None:
     attack = ATTACKS.get("mi-admix-fgsm")(steps=2, mixtures=2, scales=3)
-    assert attack.cost() == 12
+    assert attack.cost(Setting(LINF)) == 12
     assert craft(attack, network, samples, Setting(LINF, pool=samples)).passes.tolist() == [12] * 8
-    assert ATTACKS.get("mi-admix-fgsm")().cost() == 150
+    assert ATTACKS.get("mi-admix-fgsm")().cost(Setting(LINF)) == 150
 
 
 def test_it_stands_in_for_scaled_copies_and_has_the_papers_numbers() -> None:

@@ -51,10 +51,20 @@ def test_checkpoints_are_those_of_the_paper() -> None:
 
 
 def test_l1_spends_its_steps_in_three_shrinking_balls() -> None:
-    phases = Sparse(100)._phases()
-    assert [sum(factor == budget for factor, _, _ in phases) for budget in (3, 2, 1)] == [31, 31, 41]
-    assert Sparse(100).last() == len(phases) - 1
-    assert [number for _, number, is_end in phases if is_end] == [30, 30, 40]
+    places = Sparse(100)._places()
+    assert [sum(place.factor == budget for place in places) for budget in (3, 2, 1)] == [31, 31, 41]
+    assert Sparse(100).last() == len(places) - 1
+    assert [number for number, place in enumerate(places) if place.is_first] == [0, 31, 62]
+    assert [number for number, place in enumerate(places) if place.is_last] == [30, 61, 102]
+
+
+def test_l1_looks_at_its_progress_after_every_25th_of_a_phase() -> None:
+    everywhere = [not place.is_first for place in Sparse(100)._places()]
+    assert [place.is_due for place in Sparse(100)._places()] == everywhere, "which is every step of the usual hundred"
+    due = [number for number, place in enumerate(Sparse(126)._places()) if place.is_due]
+    assert due == [*range(1, 39), *range(40, 78), *range(80, 129, 2)], "one phase of 50 steps"
+    long = [number for number, place in enumerate(Sparse(1000)._places()) if place.is_due]
+    assert long == [*range(12, 301, 12), *range(313, 602, 12), *range(618, 1003, 16)]
 
 
 @BY_NORM
@@ -153,7 +163,8 @@ def test_with_few_classes_every_wrong_class_is_aimed_at_once(classes: int, craft
             return torch.cat([torch.full((len(images), 1), 9.0), pixels], 1)
 
     result = craft(APGD(steps=6, targets=9), Robust(), GREY, Setting(ThreatModel("linf", 0.1), stop_when_fooled=True))
-    assert (result.passes == 7 * (classes - 1)).all()
+    ranking, at_the_end, nobody_left = 1, 1, 3
+    assert (result.passes == (ranking + 7 + at_the_end) * (classes - 1) + nobody_left).all()
 
 
 @pytest.mark.parametrize("given", [{"targets": 2}, {"loss": "dlr"}])

@@ -43,7 +43,7 @@ class Painting:
             raise HarnessError("untargeted only")
         return {"colours": len(self.brightness)}
 
-    def cost(self) -> int:
+    def cost(self, setting: Setting) -> int:
         return 3
 
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
@@ -75,9 +75,9 @@ def test_only_survivors_meet_the_next_attack() -> None:
 
 def test_the_first_image_that_fools_is_kept_with_the_number_of_its_maker_and_all_that_was_spent() -> None:
     found = everything(Cascade({"first": Painting({10: 0.9, 20: 0.25}), "second": Painting({20: 0.7, 10: 0.6})}))
-    assert found[1] == pytest.approx((0.9, 3, 0, False))
-    assert found[2] == pytest.approx((0.7, 6, 1, True)), "the first attack's zero gradient is remembered"
-    assert found[3][1:3] == (6, 1)
+    assert found[1] == pytest.approx((0.9, 3 + 1, 0, False))
+    assert found[2] == pytest.approx((0.7, 2 * (3 + 1), 1, True)), "the first attack's zero gradient is remembered"
+    assert found[3][1:3] == (2 * (3 + 1), 1)
 
 
 def test_a_point_that_fools_by_less_than_the_slack_is_not_enough_but_not_forgotten() -> None:
@@ -85,8 +85,8 @@ def test_a_point_that_fools_by_less_than_the_slack_is_not_enough_but_not_forgott
     second = Painting({10: 0.3, 20: 0.9})
     found = everything(Cascade({"first": Painting({10: 0.55, 20: 0.55}), "second": second}), setting)
     assert second.met == [0, 10, 20, 30, 40, 50]
-    assert found[1] == pytest.approx((0.55, 6, 0, False))
-    assert found[2] == pytest.approx((0.9, 6, 1, False))
+    assert found[1] == pytest.approx((0.55, 2 * (3 + 1), 0, False))
+    assert found[2] == pytest.approx((0.9, 2 * (3 + 1), 1, False))
 
 
 def test_nothing_more_is_run_when_nobody_is_left() -> None:
@@ -99,7 +99,7 @@ def test_a_cascade_speaks_for_all_its_members() -> None:
     cascade = Cascade({"painting": Painting({}), "pgd": pgd(steps=5)})
     assert cascade.members == ("painting", "pgd")
     assert cascade.norms == {"linf"}
-    assert cascade.cost() == 8
+    assert cascade.cost(SETTING) == 8 + 2, "with a look at what each proposes"
     assert cascade.resolved(ThreatModel("linf", 1.0)) == {"painting.colours": 0, "pgd.step_size": 0.5}
     with pytest.raises(HarnessError, match="untargeted only"):
         cascade.resolved(ThreatModel("linf", 1.0, "next"))

@@ -388,9 +388,9 @@ def test_logits_that_are_not_finite_fool_nobody_and_disturb_nobody(
 
 def test_the_price_is_a_pass_per_step_and_trial(network: nn.Module, samples: Samples, craft: Craft) -> None:
     attack = ATTACKS.get("cw")(steps=4, binary_search_steps=3, abort_early=False)
-    assert attack.cost() == 12
+    assert attack.cost(Setting(WIDE)) == 12
     assert craft(attack, network, samples, Setting(WIDE)).passes.tolist() == [12] * 8
-    assert ATTACKS.get("cw")().cost() == 9000
+    assert ATTACKS.get("cw")().cost(Setting(WIDE)) == 9000
 
 
 def test_the_preset_holds_the_numbers_of_the_paper() -> None:

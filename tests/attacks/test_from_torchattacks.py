@@ -147,7 +147,7 @@ def test_a_targeted_attack_moves_towards_the_wanted_class(network: nn.Module, sa
         assert (rise.gather(1, wanted[:, None])[changed] > 0).all()
 
 
-@pytest.mark.parametrize("name", ["DeepFool", "APGD", "AutoAttack"])
+@pytest.mark.parametrize("name", ["DeepFool", "APGD", "AutoAttack", "FAB"])
 def test_a_goal_that_the_class_does_not_know_is_refused(name: str) -> None:
     threat = ThreatModel("l2", 0.5, "next")
     with pytest.raises(HarnessError, match=f"{name} has no targeted mode"):
@@ -200,11 +200,100 @@ def test_attacks_in_other_norms_and_wrappers_are_not_offered(name: str) -> None:
         factory_of(name)
 
 
-def test_the_passes_are_the_steps_that_the_class_takes() -> None:
-    assert factory_of("PGD")().cost() == 10
-    assert factory_of("PGD")(steps=3).cost() == 3
-    assert factory_of("Square")(n_queries=20).cost() == 20
-    assert factory_of("FGSM")().cost() == 1
+class Firm(nn.Module):
+    """Prefers its first class whatever happens, counts the images that it is asked about, and has other classes too."""
+
+    def __init__(self, classes: int = 5) -> None:
+        super().__init__()
+        self.weights = torch.randn(classes, 48, generator=torch.Generator().manual_seed(0)) / 100
+        self.asked = 0
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.asked += len(images)
+        return images.flatten(1) @ self.weights.T + 9 * (torch.arange(len(self.weights)) == 0)
+
+
+def little(classes: int, count: int = 2) -> Samples:
+    images = torch.rand(count, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    return Samples(images, torch.zeros(count, dtype=torch.long), torch.arange(count))
+
+
+ASKED: list[tuple[str, dict[str, Any], int]] = [
+    ("FGSM", {}, 1),
+    ("PGD", {"steps": 3}, 3),
+    ("TPGD", {"steps": 3}, 3 + 1),
+    ("EOTPGD", {"steps": 3, "eot_iter": 2}, 3 * 2),
+    ("SINIFGSM", {"steps": 3, "m": 4}, 3 * 4),
+    ("VMIFGSM", {"steps": 3, "N": 4}, 3 * (1 + 4)),
+    ("PGDRS", {"steps": 3, "noise_batch_size": 4}, 3 * 4),
+    ("SPSA", {"nb_iter": 3, "nb_sample": 4}, 3 * 2 * 4),
+    ("PIFGSM", {"num_iter_set": 3}, 3),
+    ("APGD", {"steps": 3, "n_restarts": 2}, 1 + 2 * (3 + 1)),
+    ("APGDT", {"steps": 3, "n_classes": 4}, 1 + 3 * (1 + 3 + 1)),
+    ("FAB", {"steps": 3}, 1 + 2 + 2 * 3),
+    ("FAB", {"steps": 3, "multi_targeted": True, "n_classes": 4}, 1 + 3 * (3 + 2 * 3)),
+    ("Square", {"n_queries": 3, "n_restarts": 2}, 1 + 2 * (3 + 2)),
+    ("AutoAttack", {"version": "rand"}, 2 * (1 + 11 * 20 + 1)),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "passes"), ASKED)
+def test_passes_are_what_the_model_is_asked_and_planned_from_the_arguments(
+    name: str, given: dict[str, Any], passes: int, craft: Craft
+) -> None:
+    model, threat = Firm(), ThreatModel("linf", 0.01)
+    (arguments,) = sweep(f"torchattacks:{name}", None, given)
+    attack = resolve(f"torchattacks:{name}", arguments, threat, {}).attack
+    assert craft(attack, model, little(5), Setting(threat)).passes.tolist() == [passes, passes]
+    assert attack.cost(Setting(threat)) == passes
+    assert model.asked - 2 * passes == (1 if "n_classes" in parameters_of(factory_of(name)) else 0), "how many classes"
+
+
+def test_the_plan_of_autoattack_adds_up_its_members() -> None:
+    setting, eleven = Setting(ThreatModel("linf", 0.01)), 10 + 1
+    targeted = 1 + 4 * (1 + eleven) + 1 + 4 * (3 + 2 * 10)
+    standard, plus = (factory_of("AutoAttack")(version=v, n_classes=5).cost(setting) for v in ("standard", "plus"))
+    assert standard == (1 + eleven) + targeted + (1 + 2 + 5000) + 4
+    assert plus == 2 * (1 + 5 * eleven) + (1 + 5 * (2 + 2 * 10)) + targeted + (1 + 2 + 5000) + 6
+
+
+@pytest.mark.parametrize("name", ["APGDT", "AutoAttack"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_models_with_fewer_classes_than_its_loss_looks_at_are_refused(name: str, classes: int, craft: Craft) -> None:
+    with pytest.raises(HarnessError, match=f'{name} needs a model with at least 4 .* has {classes}; .*"apgd-t"'):
+        craft(factory_of(name)(), Firm(classes), little(classes), Setting(ThreatModel("linf", 0.01)))
+
+
+def test_no_more_classes_are_aimed_at_than_the_model_has(craft: Craft) -> None:
+    setting = Setting(ThreatModel("linf", 0.01))
+    for classes, aims in ((4, 3), (12, 9)):
+        result = craft(factory_of("APGDT")(steps=1), Firm(classes), little(classes), setting)
+        assert result.passes.tolist() == [1 + aims * (1 + 2)] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "message"),
+    [
+        ("PGD", {"steps": 0}, "steps: .*greater than or equal to 1"),
+        ("VMIFGSM", {"N": -1}, "N: .*greater than or equal to 1"),
+        ("EOTPGD", {"eot_iter": 2.5}, "eot_iter: .*integer"),
+        ("DIFGSM", {"diversity_prob": 2.0}, "diversity_prob: .*less than or equal to 1"),
+        ("CW", {"c": "much"}, "c: .*is not a number"),
+        ("CW", {"kappa": True}, "kappa: .*is not a number"),
+    ],
+)
+def test_counts_begin_at_one_probabilities_end_at_one_and_measures_are_numbers(
+    name: str, given: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(HarnessError, match=message):
+        sweep(f"torchattacks:{name}", None, given)
+
+
+def test_a_measure_may_be_a_fraction_though_its_default_is_whole() -> None:
+    (given,) = sweep("torchattacks:CW", None, {"c": 0.1, "kappa": "1/2"})
+    assert given == {"c": 0.1, "kappa": 0.5}
+    (whole,) = sweep("torchattacks:Jitter", None, {"scale": 4})
+    assert repr(whole["scale"]) == "4", "as it was given, so that the question is the same as ever"
 
 
 def test_the_version_is_that_of_the_package() -> None:

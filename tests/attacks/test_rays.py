@@ -230,7 +230,7 @@ def test_every_sample_asks_once_per_step(network: nn.Module, samples: Samples, c
     result = craft(attack, asked, samples, Setting(ThreatModel("linf", 1e-4)))
     assert [len(images) for images in asked.images] == [8] * 31
     assert result.passes.tolist() == [31] * 8
-    assert attack.cost() == 31
+    assert attack.cost(Setting(THREAT)) == 31
     assert not result.zero_gradient.any()
 
 
@@ -297,7 +297,7 @@ def test_the_search_for_a_radius_is_finer_where_epsilon_is_small(epsilon: float,
 
 def test_it_has_ten_thousand_queries_unless_told_otherwise() -> None:
     assert ATTACKS.get("rays")() == RayS(queries=10_000, tolerance=1e-4)
-    assert RayS().cost() == 10_001
+    assert RayS().cost(Setting(THREAT)) == 10_001
     assert RayS().resolved(THREAT) == {}
 
 

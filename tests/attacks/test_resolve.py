@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import chain, permutations
 from typing import Any
 
 import pytest
 
-from harness.attacks.resolve import preset_arguments, resolve, sweep
+from harness.attacks import ATTACKS, Setting
+from harness.attacks.fgsm import PARTS
+from harness.attacks.resolve import find_factory, preset_arguments, resolve, sweep
+from harness.attacks.spelling import misspelling
 from harness.core.errors import HarnessError
 from harness.core.threat import ThreatModel
 
@@ -61,6 +65,32 @@ def test_mistakes_are_named_with_what_was_probably_meant(
         sweep(name, preset, given)
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("di-mi-fgsm", "write it as mi-di-fgsm"),
+        ("si-ni-fgsm", "write it as ni-si-fgsm"),
+        ("mi-vt-fgsm", "write it as vt-mi-fgsm"),
+        ("fgsm-mi", "did you mean: "),
+        ("mi-mi-fgsm", "write it as mi-fgsm"),
+        ("vt-fgsm", "vt is made for momentum: add mi or ni"),
+        ("di-admix-fgsm", "admix is made for momentum: add mi or ni"),
+        ("mi-ni-fgsm", "mi and ni are two kinds of momentum"),
+        ("mi-si-admix-fgsm", "admix makes scaled copies itself: leave out si"),
+        ("vt-mi-admix-fgsm", "vt and admix do not go together"),
+    ],
+)
+def test_a_combination_that_is_not_there_is_told_which_rule_of_its_name_it_breaks(name: str, advice: str) -> None:
+    with pytest.raises(HarnessError, match=rf'attack "{name}" is not registered.\n +{advice}'):
+        find_factory(name)
+
+
+def test_every_choice_of_parts_in_every_order_is_registered_or_explained() -> None:
+    for letters in chain.from_iterable(permutations(PARTS, size) for size in (1, 2, 3)):
+        name = "-".join([*letters, "fgsm"])
+        assert (name in ATTACKS) == (misspelling(name) is None), name
+
+
 def test_every_argument_is_recorded_as_passed_and_as_resolved() -> None:
     (arguments,) = sweep("mi-fgsm", "torchattacks", {"steps": 5})
     resolved = resolve("mi-fgsm", arguments, LINF, {"preset": "torchattacks", "steps": 5})
@@ -89,7 +119,7 @@ def test_a_family_members_parameters_are_the_loops_and_its_parts_own() -> None:
     with pytest.raises(HarnessError, match="has no such key"):
         sweep("mi-fgsm", None, {"copies": 3})
     (arguments,) = sweep("ni-di-ti-si-fgsm", None, {"copies": 3, "decay": 0.5, "kernel": "linear", "fill": 0.5})
-    assert resolve("ni-di-ti-si-fgsm", arguments, LINF, {}).attack.cost() == 10 * 3
+    assert resolve("ni-di-ti-si-fgsm", arguments, LINF, {}).attack.cost(Setting(LINF)) == 10 * 3
 
 
 def test_an_attack_of_another_norm_is_refused() -> None:

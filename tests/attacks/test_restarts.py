@@ -42,9 +42,9 @@ def test_only_survivors_meet_the_next_run(network: nn.Module, samples: Samples, 
     fooled = margin(network(once.adversarial), samples.classes) > 0
     assert fooled.any()
     assert not fooled.all()
-    assert torch.equal(twice.passes[fooled], once.passes[fooled])
+    assert (twice.passes[fooled] <= once.passes[fooled] + 1).all()
     assert (twice.passes[~fooled] > once.passes[~fooled]).all()
-    assert (twice.passes <= 2 * 3).all()
+    assert (twice.passes <= 2 * (3 + 1)).all()
 
 
 @pytest.mark.parametrize("goal", ["untargeted", "next"])
@@ -62,11 +62,11 @@ def test_where_no_sample_may_stop_the_point_of_all_runs_that_fools_most_is_kept(
     expected = torch.stack([runs[best[row]].adversarial[row] for row in range(len(samples))])
     result = craft(ATTACKS.get("pgd")(**STEPS, restarts=4), network, asked, Setting(threat, batch_size=3))
     torch.testing.assert_close(result.adversarial, expected, rtol=0, atol=1e-6)
-    assert result.passes.tolist() == [4 * 3] * len(samples)
+    assert result.passes.tolist() == [4 * (3 + 1)] * len(samples), "every run ends with a look at its last point"
 
 
 def test_the_cost_is_that_of_all_runs() -> None:
-    assert ATTACKS.get("pgd")(steps=7, restarts=3).cost() == 21
+    assert ATTACKS.get("pgd")(steps=7, restarts=3).cost(Setting(LINF)) == 3 * (7 + 1)
 
 
 def test_restarts_without_a_random_start_are_refused() -> None:

@@ -245,14 +245,14 @@ def test_survivors_meet_other_squares_in_the_next_run(network: nn.Module, sample
     fooled = [margin(network(result.adversarial), samples.classes) > 0 for result in (once, twice)]
     assert torch.equal(twice.passes[fooled[0]], once.passes[fooled[0]])
     assert (twice.passes[~fooled[0]] > 11).all()
-    assert (twice.passes <= Square(queries=10, runs=2).cost()).all()
+    assert (twice.passes <= Square(queries=10, runs=2).cost(setting)).all()
     assert fooled[1].sum() > fooled[0].sum(), "this budget makes restarts worth while"
 
 
 def test_its_defaults_are_those_of_autoattack() -> None:
     attack = ATTACKS.get("square")()
     assert attack == Square(queries=5000, initial_share=0.8, rescale_schedule=False, runs=1, loss="margin")
-    assert attack.cost() == 5001
+    assert attack.cost(Setting(ThreatModel("linf", 8 / 255))) == 5001
     assert attack.norms == {"linf", "l2", "l1"}
     assert attack.resolved(ThreatModel("linf", 8 / 255)) == {}
 

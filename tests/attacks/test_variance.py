@@ -198,10 +198,10 @@ def test_a_step_costs_a_pass_for_each_neighbour_and_itself_times_copies(
         model = Noting(network)
         attack = ATTACKS.get(name)(steps=2, neighbours=4, **arguments)
         result = craft(attack, model, samples, Setting(LINF, batch_size=3))
-        assert attack.cost() == 2 * per_step
+        assert attack.cost(Setting(LINF)) == 2 * per_step
         assert result.passes.tolist() == [2 * per_step] * 8
         assert sum(len(images) for images in model.seen) == 2 * per_step * 8
-    assert ATTACKS.get("vmi-fgsm")().cost() == 10 * 21
+    assert ATTACKS.get("vmi-fgsm")().cost(Setting(LINF)) == 10 * 21
 
 
 def test_neighbours_are_diversified_each_for_itself(network: nn.Module, craft: Craft) -> None:

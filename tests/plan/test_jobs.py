@@ -121,6 +121,16 @@ def test_the_estimate_counts_every_step_of_every_image(suite_file: SuiteFile) ->
     assert all(job.seconds > 0 for job in plan.jobs)
 
 
+def test_the_estimate_counts_looks_at_the_point_itself_only_where_a_sample_may_stop_there(
+    suite_file: SuiteFile,
+) -> None:
+    diverse = ('name = "pgd"', 'name = "di-fgsm"')
+    whitebox, transfer = (
+        make_plan(suite_file(diverse, ("[whitebox]", f"[{section}]"))).jobs[-1] for section in ("whitebox", "transfer")
+    )
+    assert (whitebox.passes, transfer.passes) == (3 * 2 * 20, 3 * 20)
+
+
 def test_the_command_line_changes_images_and_seeds(suite_file: SuiteFile) -> None:
     plan = make_plan(suite_file(), Options(limit=4, seed=9))
     assert len(plan.datasets["digits (test)"]) == 4
