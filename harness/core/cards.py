@@ -62,7 +62,7 @@ def find_card(name: str, cards: Mapping[str, Path], what: str) -> Path:
     return cards[name]
 
 
-def check_writable(folder: Path, way_out: str) -> None:
+def check_folder(folder: Path, way_out: str) -> None:
     """Make a folder. Raises HarnessError, with a way out, when that is impossible or the folder takes no files."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

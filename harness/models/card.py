@@ -122,7 +122,7 @@ class Card(Strict):
     @property
     def changed(self) -> bool:
         """Whether people changed the card since it was trained; unknown, and so no, where its result does not tell."""
-        return self.result.get("asked", self.asked) != self.asked
+        return bool(self.result.get("asked", self.asked) != self.asked)
 
 
 def zoo_cards() -> dict[str, Path]:

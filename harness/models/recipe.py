@@ -46,7 +46,7 @@ class GradientSimilarity(Strict):
 class Changes(Strict):
     """What training changes (walter2022, table 1); the rest of the network stays as it was, bit for bit."""
 
-    parameters: tuple[Part, ...] = Field(("all",), strict=False)
+    parameters: tuple[Part, ...] = Field(default=("all",), strict=False)
     """Which parameters learn; none to change statistics alone, by forward passes."""
     statistics: Literal["update", "reset", "frozen"] = "update"
     """Running statistics of BatchNorm: moved by training; first reset to mean 0 and variance 1; or used and kept."""
