@@ -38,12 +38,14 @@ def card_directories(folder: str, variable: str) -> list[Path]:
 
 
 def cards_in(directories: Iterable[Path]) -> dict[str, Path]:
-    """Every card's name and file, in the directories and in their folders; earlier directories win."""
+    """Every card's name and file, in the directories and in their folders.
+
+    Of two with one name, that of the earlier directory counts; in a directory, its own before those of its folders.
+    """
     cards: dict[str, Path] = {}
     for directory in directories:
-        for file in sorted(
-            [*directory.glob("*.toml"), *directory.glob("*/*.toml")], key=lambda file: (file.stem, file)
-        ):
+        files = sorted(directory.glob("*.toml")) + sorted(directory.glob("*/*.toml"))
+        for file in sorted(files, key=lambda file: file.stem):
             cards.setdefault(file.stem, file)
     return cards
 
@@ -51,12 +53,23 @@ def cards_in(directories: Iterable[Path]) -> dict[str, Path]:
 def find_card(name: str, cards: Mapping[str, Path], what: str) -> Path:
     """A card by file or by name. Raises HarnessError with suggestions for an unknown one."""
     path = Path(name)
-    if path.suffix == ".toml" and path.is_file():
+    if path.suffix == ".toml":
+        if not path.is_file():
+            raise HarnessError(f"there is no file {name}.\n     {did_you_mean(path.stem, cards)}")
         return path
-    known = path.stem if path.suffix == ".toml" else name
-    if known not in cards:
-        raise HarnessError(f'there is no {what} "{name}".\n     {did_you_mean(known, cards)}')
-    return cards[known]
+    if name not in cards:
+        raise HarnessError(f'there is no {what} "{name}".\n     {did_you_mean(name, cards)}')
+    return cards[name]
+
+
+def check_folder(folder: Path, way_out: str) -> None:
+    """Make a folder. Raises HarnessError, with a way out, when that is impossible or the folder takes no files."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise HarnessError(f"{folder} cannot be made: {error.strerror}.\n     {way_out}") from None
+    if not os.access(folder, os.W_OK):
+        raise HarnessError(f"{folder} cannot be written to.\n     {way_out}")
 
 
 def read_card(path: Path, model: type[C]) -> C:
@@ -70,9 +83,21 @@ def read_card(path: Path, model: type[C]) -> C:
 
 def _tables(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        text = path.read_text(encoding="utf-8-sig")
+        tables = tomllib.loads(text)
+        kept = tomllib.loads(_above_result(text))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise HarnessError(f"{path} cannot be read as TOML: {in_one_line(error)}") from None
+    if kept != {key: value for key, value in tables.items() if key != "result"}:
+        raise HarnessError(
+            f"{path}: what stands below [result] would be lost with the next result.\n     move it above [result]"
+        )
+    return tables
+
+
+def _above_result(text: str) -> str:
+    """What people wrote of a card."""
+    return RESULT_TABLE.split(text, maxsplit=1)[0]
 
 
 def _over(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,8 +108,7 @@ def _over(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_result(path: Path, result: Mapping[str, Any], command: str) -> None:
     """Replace the card's `[result]` table, leaving everything above it as it is."""
-    text = path.read_text(encoding="utf-8-sig")
-    above = RESULT_TABLE.split(text, maxsplit=1)[0].rstrip() + "\n"
+    above = _above_result(path.read_text(encoding="utf-8-sig")).rstrip() + "\n"
     header = f"\n# Written by `harness {command}`; not meant to be edited.\n[result]\n"
     lines = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in result.items())
     temporary = path.with_suffix(".toml.tmp")

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from itertools import accumulate
+
+ROOM = 400
+"""Characters that a line of known names may take."""
 
 
 class HarnessError(Exception):
@@ -46,10 +50,12 @@ def in_one_line(error: BaseException) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], limit: int = 3) -> str:
-    """A line of suggestions for a misspelt word: the nearest known names, or all of them if none is near."""
+    """A line of suggestions for a misspelt word: the nearest known names, or else as many as a line holds."""
     names = sorted(known)
     lowered = {name.lower(): name for name in names}
     near = [lowered[match] for match in difflib.get_close_matches(word.lower(), list(lowered), n=limit, cutoff=0.6)]
     if near:
         return "did you mean: " + ", ".join(near) + "?"
-    return "known: " + (", ".join(names) if names else "none")
+    shown = sum(length <= ROOM for length in accumulate(len(name) + len(", ") for name in names))
+    more = f" and {len(names) - shown} more" if shown < len(names) else ""
+    return "known: " + (", ".join(names[:shown]) + more if names else "none")

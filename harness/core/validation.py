@@ -31,6 +31,15 @@ class Closed(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Strict(Closed):
+    """A table that people write: values that only look right, such as "10" for 10, are mistakes too.
+
+    A tuple needs `Field(strict=False)` to be written as TOML's list; its entries stay strict.
+    """
+
+    model_config = ConfigDict(strict=True)
+
+
 class Mistake(NamedTuple):
     """One mistake in something that was read."""
 
@@ -42,8 +51,8 @@ class Mistake(NamedTuple):
     """What is wrong, without the place."""
 
     def __str__(self) -> str:
-        """Place and message."""
-        return f"{key_path(self.location)}: {self.message}"
+        """Place and message; the message alone where it concerns the whole."""
+        return f"{key_path(self.location)}: {self.message}" if self.location else self.message
 
 
 def key_path(location: Sequence[str | int]) -> str:

@@ -18,7 +18,7 @@ from harness.core.cards import card_directories, cards_in, read_card
 from harness.core.numbers import Number
 from harness.core.precision import PassPrecision
 from harness.core.threat import Norm
-from harness.core.validation import Closed
+from harness.core.validation import Strict
 
 Kind = Literal["match", "rand", "det", "conflict"]
 """What images are changed towards. match: the activations of an image of another class, whose label they take (D_R
@@ -29,7 +29,7 @@ other one (D_rand), the next one (D_det), the previous one (D_conflict, from ima
 class SourceKeys(BaseModel):
     """`[source]`: the images that a set is made of. Further keys go to the data set's loader."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True)
 
     id: str
     """Registered name, such as "cifar10", or "features" for another feature set."""
@@ -44,7 +44,7 @@ class SourceKeys(BaseModel):
         return dict(self.model_extra or {})
 
 
-class Descent(Closed):
+class Descent(Strict):
     """`[descent]`: steps of one length along the normalized gradient, kept in a ball and in [0, 1]."""
 
     norm: Norm = "l2"
@@ -57,7 +57,7 @@ class Descent(Closed):
     """Length of a step."""
 
 
-class FeatureCard(Closed):
+class FeatureCard(Strict):
     """One set of robust or non-robust features (Ilyas et al. 2019; Benz et al. 2021)."""
 
     summary: str

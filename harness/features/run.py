@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors.torch import save_file
 
-from harness.core.cards import file_sha256, find_card, write_result
+from harness.core.cards import check_folder, file_sha256, find_card, write_result
 from harness.core.errors import HarnessError
 from harness.data import Dataset, fingerprint
 from harness.data.feature_card import FeatureCard, feature_cards, features_file, features_folder, read_feature_card
@@ -56,6 +55,7 @@ def extract(
         console.print(f"{path.stem} is extracted already ({features_file(path)}); --force extracts it anew")
         return card.result
     check_writable(path, card_too=limit is None)
+    check_sources(path, card)
     source = load_source(card)
     classifier = load_model(card.model)
     described = {
@@ -63,6 +63,8 @@ def extract(
         "source": source.name,
         "source_fingerprint": source.fingerprint,
         "model_fingerprint": classifier.fingerprint,
+        # Where an image's logits depend on its batch, another size makes other images.
+        **({"batch_size": batch_size} if classifier.batch_dependent else {}),
     }
     shards = Shards(shards_folder(path, described))
     extraction = start(card, classifier, source, torch.device(device))
@@ -104,17 +106,19 @@ def is_finished(path: Path, card: FeatureCard) -> bool:
 
 def check_writable(path: Path, *, card_too: bool) -> None:
     """Raise HarnessError, before anything is computed, when the store or the card's folder takes no files."""
-    folder = features_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise HarnessError(
-            f"{folder} cannot be made: {error.strerror}.\n     name another store with HARNESS_STORE"
-        ) from None
-    if not os.access(folder, os.W_OK):
-        raise HarnessError(f"{folder} cannot be written to.\n     name another store with HARNESS_STORE")
-    if card_too and not os.access(path.parent, os.W_OK):
-        raise HarnessError(f"{path} cannot be written to.\n     copy the card to ./feature_sets and extract it there")
+    check_folder(features_folder(), "name another store with HARNESS_STORE")
+    if card_too:
+        check_folder(path.parent, "copy the card to ./feature_sets and extract it there")
+
+
+def check_sources(path: Path, card: FeatureCard) -> None:
+    """Raise HarnessError when a feature set is made of sets that are made of it."""
+    known, chain = feature_cards(), [path]
+    while card.source.id == "features" and "name" in card.source.arguments:
+        chain.append(find_card(str(card.source.arguments["name"]), known, "feature set"))
+        if chain[-1] in chain[:-1]:
+            raise HarnessError(f"a set cannot be made of itself: {' -> '.join(part.stem for part in reversed(chain))}")
+        card = read_feature_card(chain[-1])
 
 
 def load_source(card: FeatureCard) -> Dataset:
@@ -126,7 +130,7 @@ def load_source(card: FeatureCard) -> Dataset:
         raise HarnessError(f"source: {error}") from None
 
 
-def shards_folder(path: Path, described: dict[str, str]) -> Path:
+def shards_folder(path: Path, described: dict[str, Any]) -> Path:
     """Where finished batches are kept. A changed card, other images or another network have another folder."""
     digest = hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
     return features_folder() / "partial" / f"{path.stem}-{digest[:12]}"

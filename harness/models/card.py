@@ -6,20 +6,23 @@ Everything above the table `[result]` is written by people and kept as it is; `[
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from harness.core import cards
 from harness.core.cards import file_sha256 as file_sha256
 from harness.core.numbers import Number
-from harness.core.threat import Norm
-from harness.core.validation import Closed
-from harness.models.recipe import Recipe
+from harness.core.validation import Strict
+from harness.models.recipe import Recipe, TrainedNorm
+
+LARGEST_SEED = 2**63 - 1
 
 
-class Architecture(Closed):
+class Architecture(Strict):
     """A network of `harness.models.networks` and its arguments."""
 
     network: str
@@ -45,10 +48,10 @@ class Architecture(Closed):
         return self.model_dump(exclude={"network"}, exclude_none=True)
 
 
-class Threat(Closed):
+class Threat(Strict):
     """A threat model under which the finished network is measured."""
 
-    norm: Norm
+    norm: TrainedNorm
     """linf or l2."""
     epsilon: Number = Field(gt=0)
     """Budget on the [0, 1] pixel scale."""
@@ -68,7 +71,7 @@ class DataKeys(BaseModel):
         return dict(self.model_extra or {})
 
 
-class Card(Closed):
+class Card(Strict):
     """One zoo model."""
 
     summary: str
@@ -81,18 +84,45 @@ class Card(Closed):
     """The training set."""
     test_data: DataKeys
     """The set on which clean accuracy is measured."""
-    mean: tuple[float, ...] = (0.0,)
+    mean: tuple[float, ...] = Field((0.0,), strict=False)
     """Standardization inside the model, per channel."""
-    std: tuple[float, ...] = (1.0,)
+    std: tuple[Annotated[float, Field(gt=0)], ...] = Field((1.0,), strict=False)
     """Standardization inside the model, per channel."""
-    seed: int = 0
+    seed: int = Field(0, ge=-LARGEST_SEED, le=LARGEST_SEED)
     """Seed of initialization, batch order and augmentation."""
     weights: Literal["float32", "float16"] = "float32"
     """Type in which weights are kept; accuracies are those of the kept weights."""
-    robustness: tuple[Threat, ...] = (Threat(norm="l2", epsilon=0.25), Threat(norm="linf", epsilon=1 / 255))
+    robustness: tuple[Threat, ...] = Field(
+        (Threat(norm="l2", epsilon=0.25), Threat(norm="linf", epsilon=1 / 255)), strict=False
+    )
     """Threat models of the PGD accuracies in the result."""
     result: dict[str, Any] = Field(default_factory=dict)
     """What training measured: sha256 of the weights, accuracies, epochs, seconds, device."""
+
+    @model_validator(mode="after")
+    def _standardizes_the_channels_that_there_are(self) -> Self:
+        channels = self.architecture.channels
+        for name, numbers in (("mean", self.mean), ("std", self.std)):
+            if len(numbers) not in (1, channels):
+                raise ValueError(
+                    f"{name} has {len(numbers)} numbers; write one, or one for each of {channels} channels"
+                )
+        return self
+
+    @property
+    def asked(self) -> str:
+        """sha256 over all that shapes the weights but the data: another question has other weights.
+
+        Defaults are left out, so that a key which is added later leaves the cards of today as they are.
+        """
+        keys = {"architecture", "recipe", "start", "mean", "std", "seed", "weights"}
+        asked = self.model_dump(mode="json", include=keys, exclude_defaults=True)
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def changed(self) -> bool:
+        """Whether people changed the card since it was trained; unknown, and so no, where its result does not tell."""
+        return bool(self.result.get("asked", self.asked) != self.asked)
 
 
 def zoo_cards() -> dict[str, Path]:

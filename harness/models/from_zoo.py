@@ -27,19 +27,29 @@ def from_zoo(name: str) -> Classifier:
 
     Raises:
         Unavailable: for weights that are missing.
-        HarnessError: for an unknown name, and for weights that are not those that the card was written for.
+        HarnessError: for an unknown name, and as `trained` does.
     """
     stem, at, weights = name.partition("@")
     cards = zoo_cards()
     if stem not in cards:
         raise HarnessError(f'there is no zoo model "{stem}".\n     {did_you_mean(stem, cards)}')
-    card = read_card(cards[stem])
+    path = cards[stem]
+    card = read_card(path)
     if weights == "none":
         provenance = Provenance(f"zoo:{name}", random_weights=True, details={"recipe": card.recipe.model_dump()})
         return _classifier(build_network(card), provenance, card)
-    epoch = snapshot_of(stem, weights, card) if at else None
-    file = weights_path(cards[stem], epoch)
-    details = {**_verified(stem, card, file, epoch), "recipe": card.recipe.model_dump()}
+    return trained(path, card, name, snapshot_of(stem, weights, card) if at else None)
+
+
+def trained(path: Path, card: Card, name: str, epoch: int | None = None) -> Classifier:
+    """The network of a card's file, wherever it is, with the weights of the end or those after an epoch.
+
+    Raises:
+        Unavailable: for weights that are missing.
+        HarnessError: for a card that was changed since, and for weights that are not those that it was written for.
+    """
+    file = weights_path(path, epoch)
+    details = {**_verified(name.partition("@")[0], card, file, epoch), "recipe": card.recipe.model_dump()}
     network = build_network(card)
     load_strictly(network, read_state(file).tensors, f"zoo:{name}")
     return _classifier(network, Provenance(f"zoo:{name}", details=details), card)
@@ -88,6 +98,11 @@ def _verified(name: str, card: Card, file: Path, epoch: int | None) -> dict[str,
         raise Unavailable(
             f"zoo:{name}: the card says nothing about the weights in {file}; its training did not end.\n"
             f"     harness train {name}"
+        )
+    if card.changed:
+        raise HarnessError(
+            f"zoo:{name}: the card was changed after it was trained, and says what its weights are not.\n"
+            f"     undo the change, or train it anew: harness train {name} --force"
         )
     found = file_sha256(file)
     if found != expected:

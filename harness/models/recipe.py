@@ -7,18 +7,20 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from harness.core.numbers import Length, Number
-from harness.core.threat import Norm
-from harness.core.validation import Closed
+from harness.core.validation import Strict
+
+TrainedNorm = Literal["linf", "l2"]
+"""Norms in which PGD, which training and its result rest on, knows a step."""
 
 Part = Literal["all", "norm", "logits", "conv1"]
 """Parameters of a network: all; scales and shifts of its normalization layers; its last linear layer; its first
 convolution."""
 
 
-class AdversarialTraining(Closed):
+class AdversarialTraining(Strict):
     """Training images are replaced by adversarial ones, crafted anew in every step (Madry et al. 2018)."""
 
-    norm: Norm = "linf"
+    norm: TrainedNorm = "linf"
     """Norm of the threat model."""
     epsilon: Number = Field(gt=0)
     """Budget on the [0, 1] pixel scale."""
@@ -32,7 +34,7 @@ class AdversarialTraining(Closed):
     """Weight of the adversarial images in the loss; clean images have the rest (1: perturbed images only)."""
 
 
-class GradientSimilarity(Closed):
+class GradientSimilarity(Strict):
     """LIGS as a regularizer (benz2021, figure 4): weight x (1 - LIGS) is added to the loss."""
 
     weight: float = Field(gt=0)
@@ -41,16 +43,16 @@ class GradientSimilarity(Closed):
     """Standard deviation of the Gaussian noise between the two gradients, on the [0, 1] pixel scale."""
 
 
-class Changes(Closed):
+class Changes(Strict):
     """What training changes (walter2022, table 1); the rest of the network stays as it was, bit for bit."""
 
-    parameters: tuple[Part, ...] = ("all",)
+    parameters: tuple[Part, ...] = Field(default=("all",), strict=False)
     """Which parameters learn; none to change statistics alone, by forward passes."""
     statistics: Literal["update", "reset", "frozen"] = "update"
     """Running statistics of BatchNorm: moved by training; first reset to mean 0 and variance 1; or used and kept."""
 
 
-class Recipe(Closed):
+class Recipe(Strict):
     """Gradient descent under a learning-rate schedule."""
 
     epochs: int = Field(ge=1)
@@ -70,7 +72,7 @@ class Recipe(Closed):
     schedule: Literal["one-cycle", "cosine", "step"] = "one-cycle"
     """one-cycle: linear rise over `warmup`, linear fall to zero; cosine: the same rise, cosine fall; step: the same
     rise, then divided by 10 at every milestone."""
-    milestones: tuple[int, ...] = ()
+    milestones: tuple[int, ...] = Field((), strict=False)
     """Epochs after which the schedule "step" divides by 10; by default 1/2 and 3/4 of them."""
     warmup: float = Field(0.2, ge=0, lt=1)
     """Share of the steps in which the rate rises."""
@@ -90,7 +92,7 @@ class Recipe(Closed):
     """Decay of a moving average of the weights, step by step, which is what is kept and measured; none by default."""
     compile: bool = False
     """Whether passes run through torch.compile."""
-    snapshots: tuple[int, ...] = ()
+    snapshots: tuple[int, ...] = Field((), strict=False)
     """Epochs after which the weights are kept, as zoo:NAME@epochN."""
     adversarial: AdversarialTraining | None = None
     """How training images are attacked; none by default."""
@@ -110,6 +112,8 @@ class Recipe(Closed):
             raise ValueError("changes must leave something to change")
         if not self.changes.parameters and self.gradient_similarity:
             raise ValueError("gradient_similarity is learnt, and no parameter is changed")
+        if self.compile and self.gradient_similarity:
+            raise ValueError("gradient_similarity differentiates twice, which torch.compile cannot; leave compile out")
         if not self.changes.parameters and self.average:
             raise ValueError("average is of weights, and no parameter is changed")
         return self

@@ -21,10 +21,10 @@ def adversarial_images(
     """(N, C, H, W) images that raise the network's loss, inside the recipe's ball (Madry et al. 2018).
 
     In eval mode, a copy of the network is attacked instead, with the same function and cheaper passes, unless passes
-    are compiled.
+    are compiled. Otherwise layers stay in the modes that they are in, and running statistics that are not frozen move.
 
     Args:
-        network: in train mode, where the recipe says so, its running statistics move.
+        network: in training.
         model: the network's forward pass.
         samples: a batch of augmented images.
         recipe: budget, steps, mode.
@@ -34,9 +34,10 @@ def adversarial_images(
     attack = GradientAttack(recipe.steps, recipe.step_size, random_start=True)
     setting = Setting(ThreatModel(recipe.norm, recipe.epsilon), seed, len(samples), run=epoch)
     modes = [(module, module.training) for module in network.modules()]
-    network.train(recipe.mode == "train")
-    if recipe.mode == "eval" and not model.compiled:
-        model = model.through(frozen_copy(network))
+    if recipe.mode == "eval":
+        network.eval()
+        if not model.compiled:
+            model = model.through(frozen_copy(network))
     # No sample stops early, so all of them finish with the last step, in their order.
     (crafted,) = attack.craft(model, samples, setting)
     for module, training in modes:

@@ -18,9 +18,14 @@ def restrict(network: nn.Module, changes: Changes) -> list[nn.Parameter]:
     """Let only the named parameters learn, reset statistics if asked to, and return what learns.
 
     Raises:
-        HarnessError: when a named part does not exist.
+        HarnessError: when a named part does not exist, or nothing can change.
     """
     chosen = {id(parameter): parameter for part in changes.parameters for parameter in parameters_of(network, part)}
+    if not chosen and not any(tracking_layers(network)):
+        raise HarnessError(
+            "recipe.changes.parameters: [] changes running statistics alone, and the network has none.\n"
+            '     name parts that may learn, such as "norm" or "logits"'
+        )
     for parameter in network.parameters():
         parameter.requires_grad_(id(parameter) in chosen)
     if changes.statistics == "reset":
@@ -30,17 +35,17 @@ def restrict(network: nn.Module, changes: Changes) -> list[nn.Parameter]:
 
 
 def set_training_mode(network: nn.Module, changes: Changes) -> None:
-    """Train mode, in which frozen statistics are used and stay as they are."""
+    """Train mode, in which frozen statistics stay as they are; BatchNorm uses them, RobustNorm tracks them only."""
     network.train()
     if changes.statistics == "frozen":
         for layer in tracking_layers(network):
             layer.eval()
 
 
-def tracking_layers(network: nn.Module) -> Iterator[_BatchNorm]:
-    """The BatchNorm layers with running statistics."""
+def tracking_layers(network: nn.Module) -> Iterator[_BatchNorm | RobustNorm2d]:
+    """The layers with running statistics: means and variances of BatchNorm, means of RobustNorm."""
     for module in network.modules():
-        if isinstance(module, _BatchNorm) and module.track_running_stats:
+        if isinstance(module, RobustNorm2d) or (isinstance(module, _BatchNorm) and module.track_running_stats):
             yield module
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,8 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from harness.core.errors import HarnessError, in_one_line
+from harness.core.cards import file_sha256
+from harness.core.errors import HarnessError
 
 
 class Epoch(NamedTuple):
@@ -39,6 +41,8 @@ class Training:
     average: AveragedModel | None
     """The moving average of the weights, where the recipe asks for one."""
     history: list[Epoch]
+    snapshots: dict[int, str] = field(default_factory=dict)
+    """By epoch, the sha256 of the weights that were kept after it."""
 
     @property
     def result(self) -> nn.Module:
@@ -52,6 +56,7 @@ class Training:
             "optimizer": self.optimizer and self.optimizer.state_dict(),
             "average": self.average and self.average.state_dict(),
             "history": [tuple(epoch) for epoch in self.history],
+            "snapshots": self.snapshots,
         }
 
     def load(self, state: dict[str, Any]) -> None:
@@ -62,6 +67,7 @@ class Training:
         if self.average:
             self.average.load_state_dict(state["average"])
         self.history = [Epoch(*epoch) for epoch in state["history"]]
+        self.snapshots = dict(state["snapshots"])
 
 
 def save(training: Training, path: Path) -> None:
@@ -72,11 +78,25 @@ def save(training: Training, path: Path) -> None:
     temporary.replace(path)
 
 
-def restore(training: Training, path: Path) -> None:
-    """Read a checkpoint back into a training. Raises HarnessError when it cannot be read."""
+def restore(training: Training, path: Path, snapshot: Callable[[int], Path]) -> None:
+    """Read a checkpoint back into a training. `snapshot` is the file of the weights that were kept after an epoch.
+
+    Raises:
+        HarnessError: when it cannot be read, is another training's, or has lost its snapshots.
+    """
     try:
-        training.load(torch.load(path, weights_only=True, map_location="cpu"))
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError) as error:
-        raise HarnessError(
-            f"checkpoint {path} cannot be read: {in_one_line(error)}.\n     delete it to train from the beginning"
-        ) from None
+        state = torch.load(path, weights_only=True, map_location="cpu")
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, TypeError, ValueError):
+        raise _unusable(path, "it is damaged, or no checkpoint") from None
+    try:
+        training.load(state)
+    except (RuntimeError, KeyError, TypeError, ValueError):
+        raise _unusable(path, "it is that of another training") from None
+    for epoch, sha256 in training.snapshots.items():
+        file = snapshot(epoch)
+        if not file.is_file() or file_sha256(file) != sha256:
+            raise _unusable(path, f"the weights that it kept after epoch {epoch} are gone from {file}")
+
+
+def _unusable(path: Path, reason: str) -> HarnessError:
+    return HarnessError(f"checkpoint {path} cannot be used: {reason}.\n     delete it to train from the beginning")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from harness.attacks import Samples, as_float
+from harness.core.cards import file_sha256
 from harness.core.errors import HarnessError
 from harness.models.layout import layout_of
 from harness.models.recipe import Recipe
@@ -23,6 +24,9 @@ from harness.train.objective import objective
 from harness.train.optimizer import learning_rate, make_optimizer, set_rate
 from harness.train.passes import ForwardPass, forward_pass
 from harness.train.team import Team
+
+TEST_BATCH = 128
+"""Test images at a time, in the curve as in the result: the accuracy of RobustNorm depends on it."""
 
 
 class Images(NamedTuple):
@@ -52,6 +56,7 @@ def train(
     seed: int,
     team: Team = Team(),
     checkpoint: Path | None = None,
+    snapshot: Callable[[int], Path] = lambda epoch: Path(),
     after_epoch: Callable[[Epoch, nn.Module], None] = lambda epoch, network: None,
     after_step: Callable[[int], None] = lambda images: None,
 ) -> list[Epoch]:
@@ -68,27 +73,31 @@ def train(
         seed: of batch order and augmentation.
         team: the processes that train together; each calls this function.
         checkpoint: file to resume from and to write after every epoch; None keeps nothing.
+        snapshot: file of the weights that `after_epoch` keeps after an epoch of `recipe.snapshots`.
         after_epoch: called with each epoch's figures and the network that would be kept if it were the last.
         after_step: called with the number of images of each step.
 
     Raises:
-        HarnessError: when the loss is not finite, the checkpoint cannot be read, the recipe names parameters that
-            the network does not have, or an augmentation that the images do not allow.
+        HarnessError: when loss or weights are not finite, the checkpoint cannot be used, the recipe names parameters
+            that the network does not have, or an augmentation that the images do not allow.
     """
     check_augmentation(recipe, train_set)
     network.to(memory_format=layout_of(network, train_set.pixels.device))
     training = start(network, recipe)
     if checkpoint and checkpoint.exists():
-        restore(training, checkpoint)
+        restore(training, checkpoint, snapshot)
     model = forward_pass(network, recipe, train_set.pixels.device)
     for epoch in range(len(training.history), recipe.epochs):
         begin = time.perf_counter()
         loss, accuracy = run_epoch(training, model, recipe, train_set, seed, epoch, team, after_step)
         figures = Epoch(epoch + 1, loss, accuracy, accuracy_of(training.result, test_set), time.perf_counter() - begin)
         training.history.append(figures)
-        if checkpoint and team.leads:
-            save(training, checkpoint)
         after_epoch(figures, training.result)
+        # Behind the snapshot: a kill in between costs an epoch, which is computed again, and never the snapshot.
+        if checkpoint and team.leads:
+            if epoch + 1 in recipe.snapshots:
+                training.snapshots[epoch + 1] = file_sha256(snapshot(epoch + 1))
+            save(training, checkpoint)
     if training.average:
         network.load_state_dict(training.average.module.state_dict())
     return training.history
@@ -114,7 +123,7 @@ def run_epoch(
     after_step: Callable[[int], None],
 ) -> tuple[float, float]:
     """One pass over the data: mean loss and accuracy."""
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
+    generator = torch.Generator().manual_seed((seed * 1_000_003 + epoch) % 2**64)
     device = data.pixels.device
     batches = [
         batch
@@ -135,12 +144,17 @@ def run_epoch(
         correct += (logits.argmax(1) == samples.classes).sum()
         after_step(len(batch))
         if number % 50 == 0 and not torch.isfinite(loss):
-            raise diverged(epoch, recipe)
+            raise diverged("the loss", epoch, recipe)
     team.average_statistics(training.network)
+    if training.average:
+        team.average_statistics(training.average.module)
     seen = sum(len(batch) for batch in batches)
     mean_loss = team.total(losses).item() / seen
     if not math.isfinite(mean_loss):
-        raise diverged(epoch, recipe)
+        raise diverged("the loss", epoch, recipe)
+    # The loss of the last step was taken before that step.
+    if not all(tensor.isfinite().all() for tensor in training.result.state_dict().values()):
+        raise diverged("a weight", epoch, recipe)
     return mean_loss, team.total(correct).item() / seen
 
 
@@ -160,17 +174,17 @@ def descend(training: Training, loss: Tensor, rate: float, recipe: Recipe, team:
         training.average.update_parameters(training.network)
 
 
-def diverged(epoch: int, recipe: Recipe) -> HarnessError:
-    """What to do about a loss that is not finite."""
+def diverged(what: str, epoch: int, recipe: Recipe) -> HarnessError:
+    """What to do about a loss or a weight that is not finite."""
     return HarnessError(
-        f"training diverged in epoch {epoch + 1}: the loss is not finite.\n"
+        f"training diverged in epoch {epoch + 1}: {what} is not finite.\n"
         f"     lower recipe.learning_rate ({recipe.learning_rate:g}), raise recipe.warmup, or set recipe.gradient_clip "
         f"({recipe.gradient_clip or 'off'}; 1.0 suits networks without normalization)"
     )
 
 
 @torch.no_grad()
-def accuracy_of(network: nn.Module, data: Images, batch_size: int = 500) -> float:
+def accuracy_of(network: nn.Module, data: Images, batch_size: int = TEST_BATCH) -> float:
     """Share of images classified correctly in eval mode and float32."""
     network.eval()
     layout = layout_of(network, data.pixels.device)

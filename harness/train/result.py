@@ -20,14 +20,13 @@ from harness.judging import Arena, run_clean
 from harness.models.card import Card, file_sha256, weights_path
 from harness.models.classifier import Classifier
 from harness.train.checkpoint import Epoch
+from harness.train.loop import TEST_BATCH
 
 ATTACK, ARGUMENTS, ATTACK_LABEL = "pgd", {"steps": 20, "step_size": "2.5 eps/steps"}, "PGD-20"
 """What robust accuracies are measured with (benz2021, tables 1 and 2)."""
 
 ROBUST_IMAGES = 1000
 """Test images of the robust accuracies, equally many per class."""
-
-BATCH_SIZE = 128
 
 TOLERANCE = 0.002
 """By which an accuracy may differ on another machine: rounding turns a few predictions."""
@@ -62,10 +61,10 @@ class Comparison(NamedTuple):
 
 def measure(classifier: Classifier, card: Card, test_set: Dataset, device: torch.device) -> Measured:
     """Clean accuracy, and accuracy under PGD-20 in the card's threat models, of a classifier on the device."""
-    clean = run_clean(classifier, Arena(test_set, device, BATCH_SIZE))
+    clean = run_clean(classifier, Arena(test_set, device, TEST_BATCH))
     images = min(ROBUST_IMAGES, len(test_set.labels))
     some = load_dataset(card.test_data.id, card.test_data.arguments, samples=images)
-    arena = Arena(some, device, BATCH_SIZE)
+    arena = Arena(some, device, TEST_BATCH)
     robust = {threat.label: robust_accuracy(classifier, arena, threat) for threat in threats_of(card)}
     return Measured(float(1 - clean["success"].mean()), robust, images)
 
@@ -96,6 +95,7 @@ def result_of(
     return {
         "sha256": file_sha256(weights_path(path)),
         **({"snapshot_sha256": snapshots} if snapshots else {}),
+        "asked": card.asked,
         "clean_accuracy": measured.clean,
         "test_images": len(test_set.labels),
         "robust_attack": ATTACK_LABEL,

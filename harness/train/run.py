@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,11 @@ from harness.data.load import load_dataset
 from harness.models import load_model
 from harness.models.card import Card, DataKeys, read_card, weights_path, write_result, zoo_cards
 from harness.models.classifier import Classifier
-from harness.models.from_zoo import build
+from harness.models.from_zoo import build, trained
 from harness.models.weights import load_strictly, read_state
 from harness.train.checkpoint import Epoch
 from harness.train.curve import write_curve
+from harness.train.fit import check_fit
 from harness.train.loop import Images, train
 from harness.train.result import Comparison, compare, measure, result_of
 from harness.train.team import Team, assemble
@@ -45,8 +47,9 @@ def train_card(name: str, *, device: str = "cpu", quiet: bool = False, force: bo
     Under a launcher every process calls this; the first one writes, the others return nothing.
 
     Raises:
-        HarnessError: for an unknown card, missing data or starting weights, a checkpoint that cannot be read, or a
-            run that diverges.
+        HarnessError: for an unknown card, a finished one that was changed since unless `force`, folders that cannot be
+            written to, missing data or starting weights, data that do not fit the network, a checkpoint that cannot be
+            used, or a run that diverges.
     """
     path = find_card(name)
     card = read_card(path)
@@ -54,12 +57,19 @@ def train_card(name: str, *, device: str = "cpu", quiet: bool = False, force: bo
     device = team.device(device)
     console = Console(stderr=True, quiet=quiet or not team.leads, highlight=False, soft_wrap=True)
     if "clean_accuracy" in card.result and weights_path(path).exists() and not force:
+        if card.changed:
+            raise HarnessError(
+                f"{path} was changed after it was trained.\n     undo the change, or train it anew with --force"
+            )
         accuracy = card.result["clean_accuracy"]
         console.print(f"{path.stem} is trained already (clean accuracy {accuracy:.2%}); --force trains it anew")
         return card.result
+    cards.check_folder(checkpoints_folder(), "name another store with HARNESS_STORE")
+    cards.check_folder(path.parent, "copy the card to ./model_zoo and train it there")
     data = load(card.train_data, "train_data"), load(card.test_data, "test_data")
     classifier = begin(card, path.stem).to(device)
-    checkpoint = checkpoint_path(path, card, data[0], classifier)
+    check_fit(card, classifier, *data)
+    checkpoint = checkpoint_path(path, card, data, classifier)
 
     def keep(epoch: Epoch, network: nn.Module) -> None:
         if epoch.epoch in card.recipe.snapshots and team.leads:
@@ -67,7 +77,7 @@ def train_card(name: str, *, device: str = "cpu", quiet: bool = False, force: bo
 
     if card.recipe.precision == "bfloat16" and is_slow_in_bfloat16(torch.device(device)):
         console.print(f'{SLOW}: precision = "float32" in the recipe is faster')
-    history = train_with_progress(classifier, card, path.stem, data, checkpoint, team, console, keep)
+    history = train_with_progress(classifier, card, path, data, checkpoint, team, console, keep)
     if not team.leads:
         return {}
     write_weights(classifier, card, weights_path(path))
@@ -91,7 +101,7 @@ def verify_card(name: str, *, device: str = "cpu") -> list[Comparison]:
     """
     path = find_card(name)
     card = read_card(path)
-    classifier = load_model(f"zoo:{path.stem}").to(device)
+    classifier = trained(path, card, name.removeprefix("zoo:")).to(device)
     test_set = load(card.test_data, "test_data")
     if test_set.fingerprint != card.result.get("test_fingerprint"):
         raise HarnessError(f"{path}: the test data are not those that the card was measured on")
@@ -110,7 +120,7 @@ def begin(card: Card, name: str) -> Classifier:
 def train_with_progress(
     classifier: Classifier,
     card: Card,
-    name: str,
+    path: Path,
     data: tuple[Dataset, Dataset],
     checkpoint: Path,
     team: Team,
@@ -118,6 +128,7 @@ def train_with_progress(
     keep: Callable[[Epoch, nn.Module], None],
 ) -> list[Epoch]:
     """The training loop, with a bar on terminals and a line per epoch."""
+    name = path.stem
     train_images, test_images = (on_device(part, classifier.mean.device) for part in data)
     epochs, images = card.recipe.epochs, len(train_images.labels)
     columns = (
@@ -136,16 +147,21 @@ def train_with_progress(
 
         return train(
             classifier, card.recipe, train_images, test_images, seed=card.seed, team=team, checkpoint=checkpoint,
-            after_epoch=report, after_step=lambda count: progress.advance(task, count),
+            snapshot=partial(weights_path, path), after_epoch=report,
+            after_step=lambda count: progress.advance(task, count),
         )  # fmt: skip
 
 
-def checkpoint_path(path: Path, card: Card, data: Dataset, start: Classifier) -> Path:
+def checkpoint_path(path: Path, card: Card, data: tuple[Dataset, Dataset], start: Classifier) -> Path:
     """Where a training keeps its state. A changed card, other data or another start is another training."""
-    asked = card.model_dump(mode="json", include={"architecture", "recipe", "mean", "std", "seed"})
-    digest = hashlib.sha256(json.dumps([asked, data.fingerprint, start.fingerprint], sort_keys=True).encode())
-    folder = Path(os.environ.get("HARNESS_STORE") or ".harness") / "training"
-    return folder / f"{path.stem}-{digest.hexdigest()[:12]}.checkpoint.pt"
+    identity = [card.asked, *(part.fingerprint for part in data), start.fingerprint]
+    digest = hashlib.sha256(json.dumps(identity).encode())
+    return checkpoints_folder() / f"{path.stem}-{digest.hexdigest()[:12]}.checkpoint.pt"
+
+
+def checkpoints_folder() -> Path:
+    """Where unfinished trainings are kept: `training` in the store (HARNESS_STORE, else `.harness`)."""
+    return Path(os.environ.get("HARNESS_STORE") or ".harness") / "training"
 
 
 def write_weights(network: nn.Module, card: Card, path: Path) -> None:
@@ -156,6 +172,8 @@ def write_weights(network: nn.Module, card: Card, path: Path) -> None:
         name: (tensor.to(kept) if tensor.is_floating_point() else tensor).contiguous().cpu()
         for name, tensor in inner.state_dict().items()
     }
+    if not all(tensor.isfinite().all() for tensor in state.values()):
+        raise HarnessError(f'{path.stem}: a weight is too large for float16; write weights = "float32" in the card')
     temporary = path.with_suffix(".tmp")
     save_file(state, temporary)
     temporary.replace(path)

@@ -60,7 +60,8 @@ class Team:
         """Give every process the mean of the running statistics, which each has moved by its own images."""
         for buffer in network.buffers() if self.accelerator else ():
             if buffer.is_floating_point():
-                buffer.copy_(self.total(buffer) / self.size)
+                # In double precision, so that the mean of equal numbers, such as frozen ones, is exactly that number.
+                buffer.copy_(self.total(buffer.double()) / self.size)
 
 
 def assemble(device: str) -> Team:

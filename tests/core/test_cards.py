@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ class Tiny(Closed):
     """A card with one key."""
 
     summary: str
-    result: dict[str, float] = {}
+    result: dict[str, Any] = {}
 
 
 def test_where_the_variable_says_comes_before_the_working_directory(
@@ -36,6 +37,13 @@ def test_cards_in_folders_are_found_too(tmp_path: Path) -> None:
     for file in ("b", "family/a", "family/b", "family/deeper/c"):
         (tmp_path / f"{file}.toml").touch()
     assert cards_in([tmp_path]) == {"a": tmp_path / "family" / "a.toml", "b": tmp_path / "b.toml"}
+
+
+def test_a_card_comes_before_one_of_its_name_in_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "above").mkdir()
+    for file in ("tiny", "above/tiny"):
+        (tmp_path / f"{file}.toml").touch()
+    assert cards_in([tmp_path]) == {"tiny": tmp_path / "tiny.toml"}
 
 
 @pytest.mark.parametrize(
@@ -61,6 +69,26 @@ def test_a_card_is_found_by_name_and_by_file(workplace: Path) -> None:
     assert {find_card(name, known, "thing") for name in ("tiny", "tiny-0.5", str(file))} == {file}
     with pytest.raises(HarnessError, match='there is no thing "tinny".\n     did you mean: tiny'):
         find_card("tinny", known, "thing")
+
+
+def test_a_file_that_does_not_exist_is_not_taken_for_a_name(workplace: Path) -> None:
+    with pytest.raises(HarnessError, match=r"there is no file elsewhere/tiny.toml.\n     did you mean: tiny\?"):
+        find_card("elsewhere/tiny.toml", {"tiny": workplace / "tiny.toml"}, "thing")
+
+
+@pytest.mark.parametrize("below", ["\n[more]\nkey = 1\n", "\n[[more]]\n"])
+def test_what_stands_below_the_result_is_refused_because_it_would_be_lost(below: str, tmp_path: Path) -> None:
+    card = tmp_path / "tiny.toml"
+    card.write_text('summary = "s"\n[result]\nvalue = 1\n' + below)
+    with pytest.raises(HarnessError, match=r"tiny.toml: what stands below \[result\] would be lost"):
+        read_card(card, Tiny)
+
+
+@pytest.mark.parametrize("below", ["\n# a comment\n", "\n[result.more]\nkey = 1\n"])
+def test_what_belongs_to_the_result_may_stand_below_it(below: str, tmp_path: Path) -> None:
+    card = tmp_path / "tiny.toml"
+    card.write_text('summary = "s"\n[result]\nvalue = 1\n' + below)
+    assert read_card(card, Tiny).result["value"] == 1
 
 
 def test_a_result_is_read_back_and_replaced_and_the_rest_stays(tmp_path: Path) -> None:

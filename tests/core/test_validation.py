@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pytest
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from harness.core.errors import HarnessError, Problems, did_you_mean, in_one_line
-from harness.core.validation import check_value, explain, key_path
+from harness.core.validation import Strict, check_value, explain, key_path
 
 
 def _refuse(value: str) -> str:
@@ -85,6 +85,41 @@ def test_every_mistake_is_told_in_the_order_of_the_keys() -> None:
     assert [mistake.partition(":")[0] for mistake in found] == ["title", "inner[0].count", "inner[1].choice"]
 
 
+class Written(Strict):
+    title: str = ""
+    switch: bool = False
+    rate: float = 1.0
+    epochs: tuple[int, ...] = Field((), strict=False)
+
+    @model_validator(mode="after")
+    def _titled_or_silent(self) -> Self:
+        if self.switch and not self.title:
+            raise ValueError("a switch needs a title")
+        return self
+
+
+def test_what_people_write_is_a_list_for_a_tuple_and_an_integer_for_a_float() -> None:
+    read = Written.model_validate({"rate": 2, "epochs": [1, 2]})
+    assert (read.rate, read.epochs) == (2.0, (1, 2))
+
+
+@pytest.mark.parametrize(
+    ("raw", "mistake"),
+    [
+        ({"switch": "no"}, "switch: input should be a valid boolean (given: 'no')"),
+        ({"rate": True}, "rate: input should be a valid number (given: true)"),
+        ({"epochs": ["1"]}, "epochs[0]: input should be a valid integer (given: '1')"),
+        ({"switch": True}, "a switch needs a title"),
+    ],
+)
+def test_a_value_that_people_wrote_in_another_type_or_combination_is_a_mistake(
+    raw: dict[str, Any], mistake: str
+) -> None:
+    with pytest.raises(ValidationError) as raised:
+        Written.model_validate(raw)
+    assert explain(raised.value, Written, raw) == [mistake]
+
+
 def parameter(annotation: Any) -> inspect.Parameter:
     return inspect.Parameter("steps", inspect.Parameter.KEYWORD_ONLY, annotation=annotation)
 
@@ -124,9 +159,14 @@ def test_a_value_that_only_looks_right_is_refused_by_its_key(annotation: Any, va
         ("PGD", ["pgd", "fgsm"], "did you mean: pgd?"),
         ("x", ["b", "a"], "known: a, b"),
         ("x", [], "known: none"),
+        (
+            "x",
+            [f"{number:098}" for number in range(9)],
+            "known: " + ", ".join(f"{n:098}" for n in range(4)) + " and 5 more",
+        ),
     ],
 )
-def test_a_misspelt_word_is_met_with_the_nearest_known_ones_or_else_with_all(
+def test_a_misspelt_word_is_met_with_the_nearest_known_ones_or_else_with_what_a_line_holds(
     word: str, known: list[str], expected: str
 ) -> None:
     assert did_you_mean(word, known) == expected

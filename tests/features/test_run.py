@@ -20,7 +20,9 @@ from harness.data.feature_card import features_file, read_feature_card
 from harness.data.features import features
 from harness.data.load import load_dataset
 from harness.features.extraction import Extraction
+from harness.features.run import extract as make
 from harness.features.shards import Shard
+from harness.models.classifier import Classifier
 from tests.features.conftest import CARD
 
 Extract = Callable[..., int]
@@ -164,6 +166,24 @@ def test_another_batch_size_gives_the_same_images(card: Path, extract: Extract) 
     assert np.array_equal(together.labels, apart.labels)
     # Sums are rounded in another order, and float16 in another direction.
     assert np.abs(together.images.astype(np.float64) - apart.images.astype(np.float64)).max() < 1e-3
+
+
+def test_a_set_of_a_network_that_sees_whole_batches_tells_their_size(
+    card: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "batch_size" not in make("small", limit=8, batch_size=4, quiet=True)
+    monkeypatch.setattr(Classifier, "batch_dependent", True)
+    assert make("small", limit=8, batch_size=4, quiet=True)["batch_size"] == 4
+
+
+def test_a_set_that_is_made_of_itself_is_refused(
+    card: Path, extract: Extract, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ring = CARD.replace('id = "digits"\nsplit = "train"\nsamples = 60', 'id = "features"\nname = "NAME"')
+    card.write_text(ring.replace("NAME", "other"))
+    card.with_name("other.toml").write_text(ring.replace("NAME", "small"))
+    assert extract("small") == 2
+    assert "a set cannot be made of itself: small -> other -> small" in capsys.readouterr().err
 
 
 def test_a_finished_set_is_left_alone_unless_it_is_forced_or_its_card_was_changed(

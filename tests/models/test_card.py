@@ -99,6 +99,39 @@ def test_every_mistake_of_a_card_is_told_at_once(card: Path) -> None:
         assert mistake in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("line", "mistake"),
+    [
+        ("mean = [0.5, 0.5]", "mean has 2 numbers; write one, or one for each of 3 channels"),
+        ("std = []", "std has 0 numbers"),
+        ("std = [0.0]", r"std\[0\]: input should be greater than 0"),
+        ("seed = 99999999999999999999", "seed: input should be less than or equal to"),
+        ('seed = "1"', "seed: input should be a valid integer"),
+        ('robustness = [{ norm = "l1", epsilon = 1.0 }]', "robustness.*: input should be 'linf' or 'l2'"),
+    ],
+)
+def test_what_no_network_could_be_trained_or_measured_with_is_refused(line: str, mistake: str, card: Path) -> None:
+    card.write_text(f"{line}\n{CARD}")
+    with pytest.raises(HarnessError, match=mistake):
+        read_card(card)
+
+
+@pytest.mark.parametrize(
+    ("line", "changed"),
+    [("", False), ("# said", False), ("seed = 0", False), ("robustness = []", False), ("seed = 1", True),
+     ("mean = [0.5]", True), ('weights = "float16"', True), ('start = "zoo:other"', True)],
+)  # fmt: skip
+def test_a_card_knows_whether_it_was_changed_after_it_was_trained(line: str, changed: bool, card: Path) -> None:
+    write_result(card, {"asked": read_card(card).asked})
+    card.write_text(f"{line}\n{card.read_text()}")
+    assert read_card(card).changed == changed
+
+
+def test_a_result_that_does_not_tell_what_was_asked_holds_for_the_card_as_it_is(card: Path) -> None:
+    write_result(card, {"epochs": 1})
+    assert not read_card(card).changed
+
+
 @pytest.mark.parametrize("content", [b"summary = ", b"\xff", None])
 def test_a_card_that_cannot_be_read_is_named(content: bytes | None, card: Path) -> None:
     card.unlink()

@@ -77,6 +77,17 @@ def test_weights_other_than_those_of_the_card_are_refused(card_path: Path) -> No
         load_model("zoo:small")
 
 
+def test_weights_of_a_card_that_was_changed_since_are_refused(card_path: Path) -> None:
+    card = read_card(card_path)
+    weights = card_path.with_suffix(".safetensors")
+    save_file(build_network(card).state_dict(), weights)
+    write_result(card_path, {"sha256": file_sha256(weights), "clean_accuracy": 0.5, "asked": card.asked})
+    load_model("zoo:small")
+    card_path.write_text(card_path.read_text().replace("mean = [0.5, ", "mean = [0.6, "))
+    with pytest.raises(HarnessError, match="the card was changed after it was trained"):
+        load_model("zoo:small")
+
+
 def test_weights_of_a_training_that_did_not_end_are_refused(card_path: Path) -> None:
     save_file(build_network(read_card(card_path)).state_dict(), card_path.with_suffix(".safetensors"))
     with pytest.raises(HarnessError, match="did not end"):

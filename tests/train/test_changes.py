@@ -10,8 +10,8 @@ from torch import nn
 
 from harness.core.errors import HarnessError
 from harness.models.networks import NETWORKS
-from harness.models.recipe import Recipe
-from harness.train.changes import parameters_of
+from harness.models.recipe import Changes, Recipe
+from harness.train.changes import parameters_of, restrict, set_training_mode
 from harness.train.loop import Images, train
 
 NORM, STATISTICS, LOGITS, CONV1, REST = "norm", "statistics", "logits", "conv1", "rest"
@@ -120,6 +120,33 @@ def test_statistics_alone_are_moved_without_a_backward_pass() -> None:
     assert not torch.equal(before["norm.running_mean"], network.state_dict()["norm.running_mean"])
 
 
+def test_frozen_statistics_stay_while_training_images_are_attacked_in_train_mode() -> None:
+    changes = {"parameters": ["logits"], "statistics": "frozen"}
+    before, network = trained({"adversarial": {**ADVERSARIAL, "mode": "train"}, "changes": changes})
+    after = network.state_dict()
+    changed = {name for name, tensor in before.items() if not torch.equal(tensor, after[name])}
+    assert {part_of(name, network) for name in changed} == {LOGITS}
+
+
+@pytest.mark.parametrize(("statistics", "expected"), [("frozen", 7.0), ("reset", 0.0)])
+def test_the_means_that_robustnorm_tracks_are_frozen_and_reset_too(statistics: Any, expected: float) -> None:
+    network = NETWORKS.get("resnet8")(classes=3, width=4, norm="rn")
+    means = [tensor.fill_(7.0) for name, tensor in network.named_buffers() if name.endswith("running_mean")]
+    changes = Changes(parameters=("logits",), statistics=statistics)
+    restrict(network, changes)
+    assert all((mean == expected).all() for mean in means)
+    set_training_mode(network, changes)
+    network(torch.rand(8, 3, 8, 8))
+    assert all((mean == expected).all() for mean in means) == (statistics == "frozen")
+
+
+@pytest.mark.parametrize("norm", ["none", "gn"])
+def test_statistics_alone_cannot_be_moved_where_there_are_none(norm: str) -> None:
+    network = NETWORKS.get("resnet8")(classes=3, width=4, norm=norm)
+    with pytest.raises(HarnessError, match=r"recipe.changes.parameters: \[\] changes running statistics alone"):
+        restrict(network, Changes(parameters=()))
+
+
 @pytest.mark.parametrize("norm", ["bn", "in", "ln", "gn", "rn"])
 def test_the_part_norm_is_the_scales_and_shifts_of_every_normalization(norm: str) -> None:
     network = NETWORKS.get("resnet8")(classes=3, width=4, norm=norm)
@@ -142,6 +169,9 @@ def test_a_part_that_the_network_does_not_have_is_refused() -> None:
         ({"changes": {"parameters": [], "statistics": "frozen"}}, "something to change"),
         ({"changes": {"parameters": []}, "average": 0.9}, "no parameter is changed"),
         ({"changes": {"parameters": []}, "gradient_similarity": {"weight": 1.0}}, "is learnt, and no parameter"),
+        ({"compile": True, "gradient_similarity": {"weight": 1.0}}, "differentiates twice"),
+        ({"adversarial": {"norm": "l1", "epsilon": 1.0}}, "should be 'linf' or 'l2'"),
+        ({"epochs": "2"}, "valid integer"),
         ({"snapshots": [0]}, "rising epochs from 1 to 2"),
         ({"snapshots": [2, 1]}, "rising epochs from 1 to 2"),
         ({"schedule": "step", "milestones": [3]}, "rising epochs from 1 to 2"),

@@ -175,14 +175,14 @@ def test_training_leaves_the_global_generator_alone() -> None:
 @pytest.mark.parametrize("content", [b"", b"no checkpoint", b"PK\x03\x04 cut off"])
 def test_a_checkpoint_that_cannot_be_read_is_named(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "checkpoint.pt").write_bytes(content)
-    with pytest.raises(HarnessError, match=r"checkpoint\.pt cannot be read: .*\n +delete it"):
+    with pytest.raises(HarnessError, match=r"checkpoint\.pt cannot be used: it is damaged, or .*\n +delete it"):
         train(network(), recipe(), images(), images(), seed=0, checkpoint=tmp_path / "checkpoint.pt")
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
     train(network(), recipe(), images(), images(), seed=0, checkpoint=tmp_path / "checkpoint.pt")
     other = nn.Sequential(nn.Flatten(), nn.Linear(36, 3))
-    with pytest.raises(HarnessError, match="delete it to train from the beginning"):
+    with pytest.raises(HarnessError, match="it is that of another training.\n +delete it to train from the beginning"):
         train(other, recipe(), images(), images(), seed=0, checkpoint=tmp_path / "checkpoint.pt")
 
 
@@ -192,6 +192,19 @@ def test_a_loss_that_is_not_finite_says_what_to_lower() -> None:
         HarnessError, match=r"training diverged in epoch \d: .*\n +lower recipe.learning_rate \(1e\+06\)"
     ):
         train(deep, recipe(learning_rate=1e6, epochs=8, batch_size=4), images(), images(), seed=0)
+
+
+def test_a_last_step_that_leaves_weights_that_are_not_finite_is_no_end(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint.pt"
+    with pytest.raises(HarnessError, match="training diverged in epoch 1: a weight is not finite"):
+        train(network(), recipe(epochs=1, learning_rate=math.inf), images(), images(), seed=0, checkpoint=checkpoint)
+    assert not checkpoint.exists()
+
+
+@pytest.mark.parametrize("seed", [20240101123456, 2**63 - 1, -1])
+def test_every_seed_of_64_bits_can_be_used(seed: int) -> None:
+    asked = recipe(epochs=1, crop=1, adversarial={"epsilon": 0.1, "steps": 1})
+    train(network(), asked, images(), images(), seed=seed)
 
 
 # --- averages, snapshots, optimizers -----------------------------------------------------------------------------

@@ -76,6 +76,24 @@ def test_alone_nothing_is_shared_or_summed() -> None:
     assert (team.size, team.leads, team.device("cpu")) == (1, True, "cpu")
 
 
+class Three:
+    """Stands in for accelerate's object in three processes that hold the same numbers."""
+
+    num_processes = 3
+
+    def reduce(self, value: torch.Tensor, how: str) -> torch.Tensor:
+        assert how == "sum"
+        return value + value + value
+
+
+def test_the_mean_of_equal_statistics_is_exactly_what_they_were() -> None:
+    layer = torch.nn.BatchNorm2d(1000)
+    before = torch.rand(1000, generator=torch.Generator().manual_seed(0))
+    layer.get_buffer("running_mean").copy_(before)
+    Team(Three()).average_statistics(layer)
+    assert torch.equal(layer.get_buffer("running_mean"), before)
+
+
 def test_several_processes_without_accelerate_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setitem(sys.modules, "accelerate", None)

@@ -19,7 +19,9 @@ from harness.cli import main
 from harness.core.errors import HarnessError
 from harness.data.digits import digits
 from harness.models.card import file_sha256, read_card
-from harness.train.run import find_card
+from harness.train import checkpoint
+from harness.train.checkpoint import Training
+from harness.train.run import find_card, write_weights
 
 CARD = """\
 # Why this card exists.
@@ -165,8 +167,20 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("learning_rate = 0.1", "learning_rate = 0.05"),
+        ('split = "test"', 'split = "train"'),
+        ("seed = 3", 'seed = 3\nweights = "float16"'),
+    ],
+)
 def test_a_changed_card_does_not_go_on_from_the_training_of_the_old_one(
-    card: Path, train: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    change: tuple[str, str],
+    card: Path,
+    train: Train,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     def interrupt(*arguments: object) -> None:
         raise KeyboardInterrupt
@@ -175,7 +189,7 @@ def test_a_changed_card_does_not_go_on_from_the_training_of_the_old_one(
         patch.setattr("harness.train.run.write_weights", interrupt)
         assert train("small") == 130
     capsys.readouterr()
-    card.write_text(CARD.replace("learning_rate = 0.1", "learning_rate = 0.05"))
+    card.write_text(CARD.replace(*change))
     assert train("small") == 0
     assert capsys.readouterr().err.count("epoch") == 2
     card.write_text(CARD)
@@ -192,6 +206,7 @@ def test_a_changed_card_does_not_go_on_from_the_training_of_the_old_one(
             ("learning_rate = 0.1", "learning_rate = 0"),
             "recipe.learning_rate: input should be greater than 0 (given: 0)",
         ),
+        (("channels = 1", "channels = 3"), "architecture.channels = 3, but the images of digits (train) have 1"),
         (("crop = 1", "corp = 1"), "recipe.corp: unknown key.\n     did you mean: crop?"),
         (('network = "vgg6"', 'network = "vgg7"'), 'network "vgg7" is not registered.\n     did you mean: vgg6'),
         (('split = "train"', 'split = "tarin"'), "train_data: split: input should be 'train' or 'test'"),
@@ -236,6 +251,43 @@ def test_a_snapshot_that_was_exchanged_is_refused(card: Path, train: Train) -> N
     first.write_bytes(second.read_bytes())
     with pytest.raises(HarnessError, match="is not the file that the card was written for"):
         harness.load_model("zoo:small@epoch1")
+
+
+def kill_after_the_first_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let trainings end as soon as they have written one."""
+
+    def save(training: Training, path: Path) -> None:
+        checkpoint.save(training, path)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.train.loop.save", save)
+
+
+def test_a_training_that_was_killed_behind_its_checkpoint_has_its_snapshot(
+    card: Path, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card.write_text(CARD.replace("epochs = 2", "epochs = 2\nsnapshots = [1]"))
+    with monkeypatch.context() as patch:
+        kill_after_the_first_checkpoint(patch)
+        assert train("small") == 130
+    assert train("small") == 0
+    assert harness.load_model("zoo:small@epoch1").provenance.details["clean_accuracy"] > 0
+
+
+@pytest.mark.parametrize("other", [None, b"weights of another training"])
+def test_a_checkpoint_whose_snapshot_is_gone_or_another_trainings_is_refused(
+    other: bytes | None, card: Path, train: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card.write_text(CARD.replace("epochs = 2", "epochs = 2\nsnapshots = [1]"))
+    with monkeypatch.context() as patch:
+        kill_after_the_first_checkpoint(patch)
+        train("small")
+    snapshot = card.with_name("small@epoch1.safetensors")
+    snapshot.unlink()
+    if other:
+        snapshot.write_bytes(other)
+    assert train("small") == 2
+    assert "the weights that it kept after epoch 1 are gone from" in capsys.readouterr().err
 
 
 def test_half_precision_weights_are_measured_as_they_are_kept(card: Path, train: Train) -> None:
@@ -289,6 +341,61 @@ def test_a_card_cannot_be_verified_before_it_was_trained(
 ) -> None:
     assert train("small", "--verify") == 2
     assert "harness train small" in capsys.readouterr().err
+
+
+def test_a_card_outside_of_the_zoo_is_verified_though_the_zoo_has_one_of_its_name(
+    card: Path, train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = card.parent.parent / "elsewhere" / "small.toml"
+    other.parent.mkdir()
+    other.write_text(CARD)
+    assert train(str(other)) == 0
+    assert train(str(other), "--verify") == 0
+    card.write_text(CARD.replace("epochs = 2", "epochs = 1"))
+    assert train("small") == 0
+    capsys.readouterr()
+    assert train(str(other), "--verify") == 0
+    assert f"{read_card(other).result['clean_accuracy']:.2%}" in capsys.readouterr().out
+
+
+def test_a_card_that_was_changed_after_it_was_trained_is_not_taken_for_finished(
+    card: Path, train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("small")
+    card.write_text(card.read_text().replace("epochs = 2", "epochs = 1"))
+    assert train("small") == 2
+    assert "was changed after it was trained.\n     undo the change, or train it anew with --force" in (
+        capsys.readouterr().err
+    )
+    assert train("small", "--force") == 0
+    assert read_card(card).result["epochs"] == 1
+
+
+def test_the_curve_of_robustnorm_ends_with_the_accuracy_of_the_result(card: Path, train: Train) -> None:
+    card.write_text(CARD.replace('norm = "bn"', 'norm = "rn"'))
+    train("small")
+    result = read_card(card).result
+    assert result["test_accuracies"][-1] == pytest.approx(result["clean_accuracy"], abs=1e-9)
+
+
+def test_weights_that_are_too_large_for_half_precision_are_not_kept(card: Path) -> None:
+    network = torch.nn.Linear(1, 1)
+    torch.nn.init.constant_(network.weight, 1e6)
+    half = read_card(card).model_copy(update={"weights": "float16"})
+    with pytest.raises(HarnessError, match="a weight is too large for float16"):
+        write_weights(network, half, card.with_suffix(".safetensors"))
+    assert not card.with_suffix(".safetensors").exists()
+
+
+def test_a_store_that_cannot_be_made_is_told_before_training(
+    card: Path, train: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("file").touch()
+    monkeypatch.setenv("HARNESS_STORE", "file")
+    assert train("small") == 2
+    printed = capsys.readouterr().err
+    assert "name another store with HARNESS_STORE" in printed
+    assert "epoch" not in printed
 
 
 def images_to_test() -> tuple[torch.Tensor, torch.Tensor]:

@@ -52,6 +52,10 @@ class RobustNorm2d(nn.Module):
         shift = self.bias.view(1, -1, 1, 1) - self._mean(x) * scale
         return x * scale.to(x.dtype) + shift.to(x.dtype)
 
+    def reset_running_stats(self) -> None:
+        """Forget the tracked mean, as BatchNorm's method of this name does."""
+        self.running_mean.zero_()
+
     def _mean(self, x: Tensor) -> Tensor:
         """(1, C, 1, 1) the mean to subtract; in training mode the tracked one moves towards it."""
         if self.view == "tracked" and not self.training:
