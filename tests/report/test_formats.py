@@ -73,6 +73,21 @@ def test_csv_reads_back_with_one_line_per_cell(whitebox: Lab) -> None:
     assert missing.value.isna().all()
 
 
+def test_csv_has_a_line_per_name_of_one_model_and_marks_them_all(lab: Lab) -> None:
+    for name, correct in (("a", [True] * 4), ("b", [False] * 4), ("a-again", None)):
+        lab.model(name)
+        lab.judge_clean(name, [True] * 4, run=False)
+        if correct:
+            cell = lab.attack(name, name, correct)
+            names = {"surrogate": "a-again", "target": "a-again"}
+            lab.planned.extend([cell.model_copy(update=names)] if name == "a" else [])
+    spec = TableSpec(name="tab", rows=["model"], columns=["attack"], clean=False, best="greatest")
+    frame = pd.read_csv(io.StringIO(csv(render(lab.suite(spec), lab.cells(), lab.store).tables[0])))
+    assert frame[["target", "value", "best"]].values.tolist() == [
+        ["a", 1.0, True], ["b", 0.0, True], ["a-again", 1.0, True],
+    ]  # fmt: skip
+
+
 def test_csv_keeps_full_precision(transfer: Lab) -> None:
     frame = pd.read_csv(io.StringIO(csv(render(transfer.suite(), transfer.cells(), transfer.store).tables[0])))
     assert (frame.value == 1 / 3).sum() == 3
