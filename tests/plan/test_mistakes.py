@@ -74,6 +74,15 @@ MISTAKES: dict[str, tuple[tuple[str, str], str]] = {
         ("[threat]", '[[threats]]\nnorm = "linf"\nepsilon = 1\n[[threats]]'),
         'threats[1]: two threat models are called "linf"; give one a name',
     ),
+    "two budgets that are printed alike": (
+        ('epsilon = "8/255"', 'epsilon = ["8/255", 0.03137255]'),
+        'threat.epsilon: two threat models are printed "L∞ 8/255": of 0.03137254901960784 and of 0.03137255.\n'
+        "     leave one of them out",
+    ),
+    "two threat models that are printed alike": (
+        ("[threat]", '[[threats]]\nname = "other"\nnorm = "linf"\nepsilon = 0.03137255\n[[threats]]'),
+        'threats[1].epsilon: two threat models are printed "L∞ 8/255"',
+    ),
     "two data sets of one name": (
         ("[dataset]", '[[datasets]]\nid = "digits"\n[[datasets]]'),
         'datasets[1]: two data sets are called "digits (test)"; give one a label',
