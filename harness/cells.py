@@ -15,6 +15,10 @@ from harness.store import ModelDescription, Store
 from harness.store.files import write_text
 
 
+CLEAN = "Clean"
+"""What cells without an attack have as its label."""
+
+
 class Cell(Closed):
     """One attack on one target: where its record is, and how tables call it."""
 
@@ -23,7 +27,7 @@ class Cell(Closed):
     mode: Literal["clean", "whitebox", "transfer"]
     """clean: no attack."""
     attack: str
-    """The attack's label; "Clean" for clean cells."""
+    """The attack's label; CLEAN for clean cells."""
     threat: str
     """The threat model's label, such as "L∞ 8/255"; empty for clean cells."""
     norm: str

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from harness.attacks.resolve import ResolvedAttack, find_factory, resolve, sweep
-from harness.cells import AttackEntry, ThreatEntry
+from harness.cells import CLEAN, AttackEntry, ThreatEntry
 from harness.core.errors import HarnessError, did_you_mean
 from harness.core.threat import ThreatModel
 from harness.plan.mistakes import Mistakes
@@ -116,6 +116,8 @@ def plan_attacks(reading: Reading, threats: Threats, mistakes: Mistakes) -> list
                     f"{where}.threats", f'there is no threat model "{name}".\n     {did_you_mean(name, threats)}'
                 )
         for variant in variants_of(spec, where, mistakes):
+            if variant.label == CLEAN:
+                mistakes.add(where, f'"{CLEAN}" is what tables call images without an attack; give it another label')
             if any(variant.label == other.label for other in variants):
                 mistakes.add(where, f'two attacks are called "{variant.label}"; give one a label')
             variants.append(variant)

@@ -70,6 +70,10 @@ MISTAKES: dict[str, tuple[tuple[str, str], str]] = {
         ("steps = 3", 'steps = 3\n[[attacks]]\nname = "pgd"'),
         'attacks[1]: two attacks are called "PGD"; give one a label',
     ),
+    "an attack with the label of clean images": (
+        ("steps = 3", 'label = "Clean"'),
+        'attacks[0]: "Clean" is what tables call images without an attack; give it another label',
+    ),
     "two threat models of one name": (
         ("[threat]", '[[threats]]\nnorm = "linf"\nepsilon = 1\n[[threats]]'),
         'threats[1]: two threat models are called "linf"; give one a name',
