@@ -88,8 +88,9 @@ def show(made: Report, as_json: bool, only_claims: bool = False) -> None:
         return
     show_tables(() if only_claims else made.tables)
     if made.claims:
-        stdout().print(terminal_claims(made.claims))
-        stdout().print()
+        console = stdout()
+        console.print(terminal_claims(made.claims, console.width), crop=False)
+        console.print()
     elif only_claims:
         whose = f"suites {', '.join(made.suites)} make" if made.suites else f"suite {made.suite} makes"
         stderr().print(f"{whose} no claims; they are written [[claims]]")
@@ -115,7 +116,7 @@ def show_tables(tables: Sequence[Table]) -> None:
     """Print tables for the terminal."""
     console = stdout()
     for table in tables:
-        console.print(terminal(table, console.width))
+        console.print(terminal(table, console.width), crop=False)
         console.print()
 
 

@@ -107,7 +107,7 @@ def test_json_reads_back_with_the_records_behind_every_entry(whitebox: Lab) -> N
 
 def printed(made: Table, width: int) -> str:
     console = Console(width=width, file=io.StringIO(), record=True)
-    console.print(terminal(made, width))
+    console.print(terminal(made, width), crop=False)
     return console.export_text()
 
 
@@ -122,6 +122,13 @@ def test_terminal_leaves_intervals_out_when_they_do_not_fit(whitebox: Lab) -> No
     assert "75.0" in text
     assert "±" not in text
     assert "Left out here, for width: intervals" in text
+
+
+@pytest.mark.parametrize("width", [10, 20, 40, 60])
+def test_terminal_cuts_no_name_and_no_number_however_narrow(whitebox: Lab, width: int) -> None:
+    lines = [line.split() for line in printed(whitebox_table(whitebox), width).splitlines()]
+    assert ["Plain", "N", "75.0", "50.0", "75.0", "25.0", "50.0"] in lines
+    assert ["Batch", "Y", "100.0", "25.0", "50.0", "0.0", "–"] in lines
 
 
 def test_terminal_leaves_spreads_out_before_intervals(lab: Lab) -> None:
