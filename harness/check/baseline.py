@@ -200,7 +200,7 @@ def read_baseline(path: Path, suite: str) -> Baseline:
     version = content["schema_version"]
     if version != SCHEMA_VERSION:
         raise HarnessError(
-            f"the baseline {path} has schema {version}, this version of harness reads {SCHEMA_VERSION}.\n     {again}"
+            f"the baseline {path} has schema {version!r}, this version of harness reads {SCHEMA_VERSION}.\n     {again}"
         )
     try:
         baseline = Baseline.model_validate(content)

@@ -78,9 +78,9 @@ class LocalExecutor:
             told += seconds
             self.progress(seconds)
 
-        positions = self._with_clean_predictions(job, positions)
+        positions = self._with_clean_predictions(job, self._left(job, positions))
         try:
-            if job.craft is None:
+            if job.craft is None and positions:
                 self._run_clean(job)
             elif positions:
                 self._run_craft(job, positions, advance)
@@ -89,6 +89,12 @@ class LocalExecutor:
         else:
             self.outcome.computed += len(positions)
         self.progress(job.seconds - told)
+
+    def _left(self, job: Job, positions: Sequence[int]) -> list[int]:
+        """The cells that no other process has finished meanwhile; the others count as stored."""
+        left = [position for position in positions if job.cells[position].id not in self.store]
+        self.outcome.stored += len(positions) - len(left)
+        return left
 
     def _with_clean_predictions(self, job: Job, positions: Sequence[int]) -> list[int]:
         """The cells whose targets have clean predictions; the others fail, for without these no cell can be judged."""
@@ -107,7 +113,7 @@ class LocalExecutor:
     def _fail(self, job: Job, positions: Sequence[int], error: Exception) -> None:
         """Remember why cells have no record."""
         reason = str(error) if isinstance(error, HarnessError) else "".join(traceback.format_exception(error))
-        for position in positions:
+        for position in self._left(job, positions):
             id = job.cells[position].id
             self.store.fail(id, reason)
             self.outcome.failures[id] = reason
@@ -189,7 +195,11 @@ class LocalExecutor:
             wall_seconds=seconds,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        self.store.write(record, outcomes)
+        if cell.id in self.store:
+            # Another process, which may be reading its record, was faster.
+            self.store.discard(cell.id)
+        else:
+            self.store.write(record, outcomes)
 
     def _clean_predictions(self, id: str, arena: Arena) -> npt.NDArray[np.int64]:
         """(N,) predictions on clean images, from the record of the clean cell, which runs first."""
