@@ -43,6 +43,14 @@ class Cell(Closed):
     target: str
     """Suite name of the model that is judged."""
 
+    @property
+    def words(self) -> str:
+        """The cell in words, such as "PGD L∞ 8/255 crafted on a, judged on b, digits (test), seed 0"."""
+        transfer = self.mode == "transfer"
+        models = f"crafted on {self.surrogate}, judged on {self.target}" if transfer else f"on {self.target}"
+        seed = "" if self.mode == "clean" else f", seed {self.seed}"
+        return f"{' '.join(filter(None, (self.attack, self.threat)))} {models}, {self.dataset}{seed}"
+
 
 class ModelEntry(Closed):
     """A model of a suite."""

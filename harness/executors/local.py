@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from harness.core.errors import HarnessError, ThreatModelViolation
 from harness.core.geometry import Geometry
 from harness.environment import environment
 from harness.executors.batches import SMALLEST, Outcomes, find_batch_size, halving
-from harness.executors.outcome import Outcome, describe, last_line, todo
+from harness.executors.outcome import Outcome, describe, reason_of, todo
 from harness.job import PROBE_IMAGES
 from harness.judging import Arena, run_clean
 from harness.keeping import Keeper
@@ -106,13 +105,13 @@ class LocalExecutor:
             if clean in self.store:
                 able.append(position)
             else:
-                reason = self.store.failure(clean) or "unknown"
-                self._fail(job, [position], HarnessError(f'"{target}" has no clean predictions: {last_line(reason)}'))
+                reason, _, _ = (self.store.failure(clean) or "unknown").partition("\n")
+                self._fail(job, [position], HarnessError(f'"{target}" has no clean predictions: {reason}'))
         return able
 
     def _fail(self, job: Job, positions: Sequence[int], error: Exception) -> None:
         """Remember why cells have no record."""
-        reason = str(error) if isinstance(error, HarnessError) else "".join(traceback.format_exception(error))
+        reason = reason_of(error)
         for position in self._left(job, positions):
             id = job.cells[position].id
             self.store.fail(id, reason)

@@ -99,7 +99,7 @@ class Store:
                 raise
             shutil.rmtree(temporary, ignore_errors=True)
         self.discard(record.id)
-        self._failure(record.id).unlink(missing_ok=True)
+        self.failure_path(record.id).unlink(missing_ok=True)
 
     def partial(self, id: str) -> pd.DataFrame | None:
         """The finished batches of an unfinished cell; None when there are none.
@@ -124,16 +124,20 @@ class Store:
         shutil.rmtree(self._partial(id), ignore_errors=True)
 
     def fail(self, id: str, reason: str) -> None:
-        """Remember why a cell has no record, unless another process has filed one."""
-        write_text(self._failure(id), reason + "\n")
+        """Remember why a cell has no record, unless another process has filed one; the first line says it in short."""
+        write_text(self.failure_path(id), reason + "\n")
         # Afterwards, so that of two processes at once one or the other removes it.
         if id in self:
-            self._failure(id).unlink(missing_ok=True)
+            self.failure_path(id).unlink(missing_ok=True)
 
     def failure(self, id: str) -> str | None:
         """Why a cell has no record, if it was tried and failed."""
-        path = self._failure(id)
+        path = self.failure_path(id)
         return path.read_text(encoding="utf-8").strip() if path.exists() else None
+
+    def failure_path(self, id: str) -> Path:
+        """The file that says why a cell has no record."""
+        return self.path / "failures" / f"{id}.txt"
 
     def images(self, id: str) -> KeptImages:
         """The adversarial images of a crafting, as far as they were kept."""
@@ -157,9 +161,6 @@ class Store:
 
     def _partial(self, id: str) -> Path:
         return self.path / "partial" / id
-
-    def _failure(self, id: str) -> Path:
-        return self.path / "failures" / f"{id}.txt"
 
 
 def damaged(path: Path, error: Exception) -> HarnessError:

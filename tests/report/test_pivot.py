@@ -234,7 +234,7 @@ def test_a_failed_cell_says_why(lab: Lab) -> None:
     first = lab.attack("m", "m", None, "PGD")
     second = lab.attack("m", "m", None, "CW")
     lab.store.fail(first.id, "images left the ball by 0.1\nmore")
-    lab.store.fail(second.id, "Traceback (most recent call last):\n  File x\nKeyError: 'y'")
+    lab.store.fail(second.id, "KeyError: 'y'\n\nTraceback (most recent call last):\n  File x\nKeyError: 'y'")
     made = table(lab, ["model"], ["attack"], clean=False)
     assert numbers(made) == [["failed", "failed"]]
     assert "– 2 of 2 cells failed: images left the ball by 0.1; KeyError: 'y'." in made.notes
