@@ -92,10 +92,10 @@ def _said(claim: Claim) -> str:
     """The claim in the suite's words, or else in its filters'."""
     spec = claim.spec
     words = METRIC_WORDS[spec.value]
-    return spec.text or (
-        f"{words[0].upper()}{words[1:]} is greater where {_filter_words(spec.greater)} than where "
-        f"{_filter_words(spec.than)}"
-    )
+    sides = f"where {_filter_words(spec.greater)} than where {_filter_words(spec.than)}"
+    both = f", both where {_filter_words(spec.where)}" if spec.where else ""
+    mean = f", mean over {', '.join(spec.average)}" if spec.average else ""
+    return spec.text or f"{words[0].upper()}{words[1:]} is greater {sides}{both}{mean}"
 
 
 def _notes(claim: Claim) -> Iterator[str]:
