@@ -14,6 +14,7 @@ from harness.check import FORMATS, Baseline, Check, Rule, compare, read_baseline
 from harness.check.compare import EXIT_INCOMPLETE
 from harness.check.take import Taken
 from harness.commands.console import WIDE, counted, stderr, stdout
+from harness.commands.overriding import check_overrides
 from harness.core.errors import HarnessError
 from harness.core.validation import explain
 from harness.spec import load_suite
@@ -36,8 +37,9 @@ def check(
     places = [places_of(text) for text in formats]
     path, records = Path(baseline), Store(store)
     spec = load_suite(suite, overrides)
-    old = read_baseline(path, spec.name) if path.exists() or not update else None
+    old = read_baseline(path, spec.name, suite) if path.exists() or not update else None
     cells = read_cells(records, spec.name)
+    check_overrides(overrides, [cells])
     given = {key: value for key, value in (("level", level), ("tolerance", tolerance)) if value is not None}
     rule = rule_with(old.rule if old else Rule(), given)
     now = take(cells, records, rule)

@@ -50,6 +50,30 @@ def test_a_bar_in_a_label_does_not_break_the_markdown_table(lab: Lab) -> None:
     assert "| a\\|b\\* " in pipe_table(render(lab.suite(), lab.cells(), lab.store).tables[0])
 
 
+@pytest.mark.parametrize(
+    ("label", "escaped"),
+    [
+        ("_a_ resnet20_bn", r"\_a\_ resnet20_bn"),
+        ("Net <ours> <0.1", r"Net \<ours> <0.1"),
+        ("> `q` ~b~ $x$", r"\> \`q\` \~b\~ \$x\$"),
+        ("[x](y)", r"\[x\](y)"),
+        (r"a\|b \frac", r"a\\\|b \frac"),
+        ("a &amp; b & c", r"a \&amp; b & c"),
+        ("two\nlines", "two lines"),
+    ],
+)
+def test_labels_and_titles_are_no_markup(label: str, escaped: str, lab: Lab) -> None:
+    lab.model("m", label=label)
+    lab.judge_clean("m", [True] * 4)
+    spec = TableSpec(name="tab", title=label, rows=["model"], columns=["dataset"], value="clean_accuracy")
+    made = render(lab.suite(spec, title=label), lab.cells(), lab.store)
+    assert f"| {escaped} " in pipe_table(made.tables[0])
+    page = made.page({"tab": "tab.png"})
+    assert page.startswith(f"# {escaped}\n")
+    assert f"### {escaped}\n" in page
+    assert f"![{escaped}](tab.png)" in page
+
+
 def test_spread_and_incomplete_means_are_written_beside_the_number(lab: Lab) -> None:
     lab.model("m")
     lab.judge_clean("m", [True] * 4)
@@ -86,6 +110,16 @@ def test_csv_has_a_line_per_name_of_one_model_and_marks_them_all(lab: Lab) -> No
     assert frame[["target", "value", "best"]].values.tolist() == [
         ["a", 1.0, True], ["b", 0.0, True], ["a-again", 1.0, True],
     ]  # fmt: skip
+
+
+def test_seeds_are_whole_numbers_in_the_csv_of_a_table_with_comparisons(lab: Lab) -> None:
+    lab.model("m")
+    lab.judge_clean("m", [True] * 4)
+    for seed in (0, 1):
+        lab.attack("m", "m", [True] * 4, seed=seed)
+    spec = TableSpec(name="tab", rows=["model"], columns=["seed", "spread"], clean=False)
+    frame = pd.read_csv(io.StringIO(csv(render(lab.suite(spec), lab.cells(), lab.store).tables[0])), dtype=str)
+    assert frame["seed"].fillna("").tolist() == ["0", "1", ""]
 
 
 def test_csv_keeps_full_precision(transfer: Lab) -> None:
