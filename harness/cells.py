@@ -6,6 +6,7 @@ loading a model.
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,9 @@ from harness.core.errors import HarnessError, in_one_line
 from harness.core.validation import Closed
 from harness.store import ModelDescription, Store
 from harness.store.files import write_text
+
+CLEAN = "Clean"
+"""What cells without an attack have as its label."""
 
 
 class Cell(Closed):
@@ -23,7 +27,7 @@ class Cell(Closed):
     mode: Literal["clean", "whitebox", "transfer"]
     """clean: no attack."""
     attack: str
-    """The attack's label; "Clean" for clean cells."""
+    """The attack's label; CLEAN for clean cells."""
     threat: str
     """The threat model's label, such as "L∞ 8/255"; empty for clean cells."""
     norm: str
@@ -38,6 +42,14 @@ class Cell(Closed):
     """Suite name of the model that crafts, or whose geometry the images have; the target's own for white-box cells."""
     target: str
     """Suite name of the model that is judged."""
+
+    @property
+    def words(self) -> str:
+        """The cell in words, such as "PGD L∞ 8/255 crafted on a, judged on b, digits (test), seed 0"."""
+        transfer = self.mode == "transfer"
+        models = f"crafted on {self.surrogate}, judged on {self.target}" if transfer else f"on {self.target}"
+        seed = "" if self.mode == "clean" else f", seed {self.seed}"
+        return f"{' '.join(filter(None, (self.attack, self.threat)))} {models}, {self.dataset}{seed}"
 
 
 class ModelEntry(Closed):
@@ -99,6 +111,32 @@ class DatasetEntry(Closed):
     """Of a feature set: sha256 over what its images were made from. Sets of one origin are paired image by image."""
 
 
+class Asked(Closed):
+    """How the last run was asked for, in so far as it decides what the cells are."""
+
+    path: str
+    """The suite as the command names it; suites/<name>.toml for one that is found by name."""
+    limit: int | None = None
+    """`--limit`."""
+    seed: int | None = None
+    """`--seed`."""
+    overrides: list[str] = []
+    """`--set`."""
+    random_weights: bool = False
+    """`--random-weights`."""
+    available: bool = False
+    """`--available`."""
+
+    @property
+    def command(self) -> str:
+        """The command that asks for it again."""
+        numbers = [("--limit", self.limit), ("--seed", self.seed)]
+        options = [part for option, value in numbers if value is not None for part in (option, str(value))]
+        options += [part for override in self.overrides for part in ("--set", override)]
+        switches = [("--random-weights", self.random_weights), ("--available", self.available)]
+        return shlex.join(["harness", "run", self.path, *options, *(option for option, given in switches if given)])
+
+
 class Cells(Closed):
     """All cells of a suite, as the last plan resolved them."""
 
@@ -116,6 +154,13 @@ class Cells(Closed):
     """In the order in which they run: clean cells first."""
     carried: list[Cell] = []
     """Clean predictions on images in the geometry of another model, `surrogate`: what transfer cells compare with."""
+    asked: Asked | None = None
+    """How the run was asked for."""
+
+    @property
+    def command(self) -> str:
+        """The command that runs the suite again."""
+        return self.asked.command if self.asked else run_of(self.suite)
 
     @property
     def whose(self) -> str:
@@ -138,6 +183,11 @@ class Cells(Closed):
     def missing(self, store: Store) -> list[Cell]:
         """The cells without a record."""
         return [cell for cell in (*self.cells, *self.carried) if cell.id not in store]
+
+
+def run_of(suite: str) -> str:
+    """The command that runs a suite of which only the name is known."""
+    return Asked(path=f"suites/{suite}.toml").command
 
 
 def cells_path(store: Store, suite: str) -> Path:

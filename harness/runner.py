@@ -30,6 +30,11 @@ class Results:
     store: Store
     outcome: Outcome
 
+    def __repr__(self) -> str:
+        """Whose results, how many and where: all that the plan holds would fill pages."""
+        done = f"{self.outcome.computed} computed, {self.outcome.stored} stored, {len(self.outcome.failures)} failed"
+        return f"Results({self.plan.suite.name!r}, {done}, store={str(self.store.path)!r})"
+
     def report(self) -> Report:
         """Its tables, from the store."""
         return render(self.plan.suite, self.plan.cells, self.store)
@@ -45,7 +50,9 @@ class Results:
         return pd.DataFrame(rows)
 
     def outcomes(self, id: str) -> pd.DataFrame:
-        """What happened to every sample of a cell."""
+        """What happened to every sample of a cell. Raises HarnessError when no record has this id."""
+        if id not in self.store:
+            raise HarnessError(f'no record "{id}" in {self.store.path}; ids are in results.frame()["id"]')
         return self.store.outcomes(id)
 
 

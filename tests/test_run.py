@@ -15,6 +15,7 @@ from torch import nn
 import harness
 from harness.attacks import ATTACKS, Crafted, Model, Samples, Setting
 from harness.core.threat import Norm, ThreatModel
+from harness.executors.local import LocalExecutor
 from harness.executors.outcome import todo
 from harness.plan import Options, make_plan
 from harness.runner import Results
@@ -209,6 +210,16 @@ def test_the_frame_has_a_row_per_finished_cell_with_its_names_and_numbers(suite_
         assert row["robust_accuracy"] == results.store.read(row["id"]).values["robust_accuracy"]
 
 
+def test_results_say_in_one_line_whose_they_are_and_refuse_an_unknown_cell(suite_file: SuiteFile) -> None:
+    results = run(suite_file())
+    assert repr(results) == "Results('sound', 4 computed, 0 stored, 0 failed, store='.harness')"
+    (images,) = results.plan.datasets.values()
+    assert repr(images.at(None)) == "Dataset('digits (test)', (20, 1, 8, 8) float32, 10 classes)"
+    with pytest.raises(harness.HarnessError) as raised:
+        results.outcomes("abc")
+    assert str(raised.value) == 'no record "abc" in .harness; ids are in results.frame()["id"]'
+
+
 def test_running_twice_in_one_process_is_the_same_function(suite_file: SuiteFile) -> None:
     import harness.runner
 
@@ -252,7 +263,7 @@ class Fragile(Linear):
 
     def forward(self, images):
         if images.requires_grad and Fragile.broken:
-            raise ZeroDivisionError("no gradients here")
+            raise ZeroDivisionError("no gradients here\\nat all")
         return super().forward(images)
 
 class Small(Linear):
@@ -276,13 +287,13 @@ def test_a_model_that_fails_in_the_attack_costs_its_own_cells_and_is_tried_again
     assert (results.outcome.computed, results.outcome.exit_code) == (3, 1)
     reason = results.store.failure(failed.id)
     assert reason is not None
-    assert reason.startswith("Traceback")
-    assert "ZeroDivisionError: no gradients here" in reason
+    assert reason.startswith("ZeroDivisionError: no gradients here\nat all\n\nTraceback")
+    assert reason.endswith("ZeroDivisionError: no gradients here\nat all")
     assert failed.id not in results.store
     assert len(results.frame()) == 3
     (table,) = results.report().tables
     assert "–" in results.report().page()
-    assert "failed" in " ".join(table.notes)
+    assert "– 1 of 4 cells failed: ZeroDivisionError: no gradients here." in table.notes
 
     sys.modules[name].Fragile.broken = False
     again = run(path)
@@ -338,6 +349,35 @@ def test_an_attack_that_leaves_its_threat_model_has_no_record_and_its_own_exit_c
         assert id not in results.store
         assert results.store.partial(id) is None
         assert "left its threat model L∞ 8/255: worst distance 0.0627" in results.outcome.failures[id]
+
+
+def test_cells_that_another_process_finishes_meanwhile_are_not_computed_again(suite_file: SuiteFile) -> None:
+    path = suite_file()
+    plan, store = make_plan(path), Store()
+    store.open()
+
+    def run_elsewhere(job: str) -> None:
+        run(path)
+
+    outcome = LocalExecutor(plan, store, torch.device("cpu"), describe=run_elsewhere).run()
+    assert (outcome.computed, outcome.stored, outcome.failures) == (0, 4, {})
+
+
+def test_what_goes_wrong_with_a_cell_that_another_process_has_finished_is_no_failure(
+    suite_file: SuiteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, append = suite_file(), Store.append
+
+    def finished_meanwhile(store: Store, id: str, outcomes: object) -> None:
+        monkeypatch.setattr(Store, "append", append)
+        run(path)
+        raise OSError("its folder is gone")
+
+    monkeypatch.setattr(Store, "append", finished_meanwhile)
+    results = run(path)
+    assert (results.outcome.failures, results.outcome.exit_code) == ({}, 0)
+    assert len(results.frame()) == 4
+    assert not list(results.store.path.glob("failures/*"))
 
 
 def test_an_interrupt_is_no_failure_and_stops_the_run(suite_file: SuiteFile, monkeypatch: pytest.MonkeyPatch) -> None:

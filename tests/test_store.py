@@ -111,6 +111,47 @@ def test_a_finished_cell_drops_its_batches_and_its_old_failure(store: Store) -> 
     assert store.failure(QUESTION.id) is None
 
 
+def test_a_cell_that_another_process_finishes_loses_its_batches_without_a_failure(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, to_parquet = Store(store.path), pd.DataFrame.to_parquet
+
+    def finished_meanwhile(frame: pd.DataFrame, path: Path, **options: object) -> None:
+        monkeypatch.setattr(pd.DataFrame, "to_parquet", to_parquet)
+        other.write(record(), outcomes(1))
+        frame.to_parquet(path, index=False)
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", finished_meanwhile)
+    store.append(QUESTION.id, outcomes(1))
+    assert store.partial(QUESTION.id) is None
+    store.fail(QUESTION.id, "too late")
+    assert store.failure(QUESTION.id) is None
+
+
+def test_a_batch_that_cannot_be_kept_is_an_error(store: Store) -> None:
+    store.path.mkdir()
+    (store.path / "partial").write_text("a file where the folder should be")
+    with pytest.raises(OSError, match="partial"):
+        store.append(QUESTION.id, outcomes(1))
+
+
+def test_of_two_processes_that_file_one_cell_the_first_stands(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    other, rename = Store(store.path), Path.replace
+
+    def filed_meanwhile(self: Path, target: Path) -> Path:
+        if target == folder_of(store, QUESTION.id):
+            monkeypatch.setattr(Path, "replace", rename)
+            self.rename(self.with_name("mine"))
+            other.write(record(wall_seconds=2), outcomes(1))
+            self.with_name("mine").rename(self)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", filed_meanwhile)
+    store.write(record(), outcomes(1))
+    assert store.read(QUESTION.id).wall_seconds == 2
+    assert list((store.path / "temporary").iterdir()) == []
+
+
 def test_what_a_kill_leaves_half_written_is_no_batch(store: Store) -> None:
     store.append("x", outcomes(1))
     (store.path / "partial" / "x" / ".000001.parquet.123.tmp").write_bytes(b"PAR1 half a file")
@@ -180,6 +221,9 @@ def test_a_record_of_another_schema_is_refused_by_its_number(store: Store) -> No
     store.write(record(schema_version=3), outcomes(1))
     with pytest.raises(HarnessError, match="has schema 3, this version of harness reads 2"):
         store.read(QUESTION.id)
+    (folder_of(store, QUESTION.id) / "record.json").write_text('{"schema_version": "2"}')
+    with pytest.raises(HarnessError, match="has schema '2', this version of harness reads 2"):
+        store.read(QUESTION.id)
 
 
 def test_damaged_or_missing_outcomes_say_which_folder_to_delete(store: Store) -> None:
@@ -190,6 +234,18 @@ def test_damaged_or_missing_outcomes_say_which_folder_to_delete(store: Store) ->
         store.outcomes(QUESTION.id)
     file.unlink()
     with pytest.raises(HarnessError, match="delete the folder"):
+        store.outcomes(QUESTION.id)
+
+
+def test_outcomes_that_disagree_with_their_record_are_damaged(store: Store) -> None:
+    store.write(record(n=2), outcomes(1, 2))
+    file = folder_of(store, QUESTION.id) / "outcomes.parquet"
+    whole = pd.read_parquet(file)
+    whole.iloc[:1].to_parquet(file)
+    with pytest.raises(HarnessError, match=r"it has 1 of 2 samples[^$]*delete the folder"):
+        store.outcomes(QUESTION.id)
+    whole.drop(columns=["label", "l2"]).to_parquet(file)
+    with pytest.raises(HarnessError, match=r"it lacks label, l2[^$]*delete the folder"):
         store.outcomes(QUESTION.id)
 
 

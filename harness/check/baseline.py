@@ -179,17 +179,17 @@ def write_baseline(path: Path, baseline: Baseline) -> None:
         raise HarnessError(f"the baseline {path} cannot be written: {error.strerror}") from None
 
 
-def read_baseline(path: Path, suite: str) -> Baseline:
-    """The baseline of a suite.
+def read_baseline(path: Path, suite: str, given: str | None = None) -> Baseline:
+    """The baseline of a suite; `given` is how the command names the suite, which hints repeat; default its name.
 
     Raises:
         HarnessError: when there is none, or it cannot be read, is of another schema or of another suite.
     """
-    again = f"delete it and write it anew: harness check {suite} --baseline {path} --update"
+    write = f"harness check {given or suite} --baseline {path} --update"
+    again = f"delete it and write it anew: {write}"
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        write = f"harness check {suite} --baseline {path} --update"
         raise HarnessError(f"there is no baseline {path}.\n     to write one from the last run: {write}") from None
     except OSError as error:
         raise HarnessError(f"the baseline {path} cannot be read: {error.strerror}") from None
@@ -200,7 +200,7 @@ def read_baseline(path: Path, suite: str) -> Baseline:
     version = content["schema_version"]
     if version != SCHEMA_VERSION:
         raise HarnessError(
-            f"the baseline {path} has schema {version}, this version of harness reads {SCHEMA_VERSION}.\n     {again}"
+            f"the baseline {path} has schema {version!r}, this version of harness reads {SCHEMA_VERSION}.\n     {again}"
         )
     try:
         baseline = Baseline.model_validate(content)

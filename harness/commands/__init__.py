@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from harness.commands.console import counted, duration, print_json, print_rows, stderr, stdout
+from harness.commands.failures import failures_in_words
 from harness.commands.gate import check
 from harness.commands.listing import list_
 from harness.commands.reporting import report, show, write_files
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["check", "extract", "list_", "plan", "report", "run", "train"]
 
 REASONS_SHOWN = 3
-"""Failures that are printed in full."""
+"""Reasons of failures that are printed."""
 
 
 def run(
@@ -58,8 +59,8 @@ def run(
     if outcome.left_out:
         names = ", ".join(model.name for model in plan.cells.models if model.left_out)
         messages.print(f"{counted(outcome.left_out)} left out, whose models have no weights here: {names}")
-    for reason in list(dict.fromkeys(outcome.failures.values()))[:REASONS_SHOWN]:
-        messages.print(f"failed: {reason}", style="red")
+    for failure in list(failures_in_words(outcome, plan.cells, results.store))[:REASONS_SHOWN]:
+        messages.print(failure, style="red")
     if outcome.failures:
         messages.print(f"{counted(len(outcome.failures))} failed; the same command tries again.")
     return outcome.exit_code

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pydantic import ValidationError
 from rich.console import Console, RenderableType
 
 from harness.cells import read_cells
@@ -13,7 +14,9 @@ from harness.check import FORMATS, Baseline, Check, Rule, compare, read_baseline
 from harness.check.compare import EXIT_INCOMPLETE
 from harness.check.take import Taken
 from harness.commands.console import WIDE, counted, stderr, stdout
+from harness.commands.overriding import check_overrides
 from harness.core.errors import HarnessError
+from harness.core.validation import explain
 from harness.spec import load_suite
 from harness.store import Store
 from harness.store.files import write_text
@@ -34,10 +37,11 @@ def check(
     places = [places_of(text) for text in formats]
     path, records = Path(baseline), Store(store)
     spec = load_suite(suite, overrides)
-    old = read_baseline(path, spec.name) if path.exists() or not update else None
+    old = read_baseline(path, spec.name, suite) if path.exists() or not update else None
     cells = read_cells(records, spec.name)
+    check_overrides(overrides, [cells])
     given = {key: value for key, value in (("level", level), ("tolerance", tolerance)) if value is not None}
-    rule = (old.rule if old else Rule()).model_copy(update=given)
+    rule = rule_with(old.rule if old else Rule(), given)
     now = take(cells, records, rule)
     made = None
     if old:
@@ -47,6 +51,15 @@ def check(
     if not update:
         return made.exit_code if made else 0
     return replace_baseline(path, old, now)
+
+
+def rule_with(rule: Rule, given: Mapping[str, float]) -> Rule:
+    """A rule with what the command says otherwise. Raises HarnessError for a value that no rule can have, like nan."""
+    changed = {**rule.model_dump(), **given}
+    try:
+        return Rule.model_validate(changed)
+    except ValidationError as error:
+        raise HarnessError(f"--{explain(error, Rule, changed)[0]}") from None
 
 
 def places_of(text: str) -> tuple[str, Path | None]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.cells import Cells, cells_path, read_cells
 from harness.commands.console import counted, print_json, stderr, stdout
+from harness.commands.overriding import check_overrides
 from harness.core.errors import HarnessError
 from harness.report import FORMATS, Report, Table, render, write
 from harness.report.claim_files import claim_content
@@ -42,11 +43,12 @@ def report(
     chosen = [SHORT_NAMES.get(name.strip(), name.strip()) for name in formats.split(",") if name.strip()]
     for name in chosen:
         FORMATS.get(name)
-    if len(specs) == 1:
-        cells = {specs[0].name: read_cells(records, specs[0].name)}
-        made = render(specs[0], cells[specs[0].name], records)
+    one = specs[0].name if len(specs) == 1 else ""
+    cells = {one: read_cells(records, one)} if one else _cells_by_suite(specs, records)
+    check_overrides(overrides, cells.values())
+    if one:
+        made = render(specs[0], cells[one], records)
     else:
-        cells = _cells_by_suite(specs, records)
         made = render_joint(specs, cells, records, f"harness report {' '.join(spec.name for spec in specs)}")
     if compare:
         show_comparisons_with_papers(made, as_json)
@@ -70,10 +72,10 @@ def _say_what_is_missing(specs: Sequence[Suite], cells: dict[str, Cells], record
     """Tell what has no record; returns 1 when there is something."""
     never = [spec.name for spec in specs if spec.name not in cells]
     missing = sum(len(own.missing(records)) for own in cells.values())
-    them = "the suite" if len(specs) == 1 else "the suites"
     if missing:
         planned = sum(len(own.cells) for own in cells.values())
-        stderr().print(f"{counted(missing)} of {planned} without a record; run {them} to compute what is missing.")
+        commands = "".join(f"\n     {own.command}" for own in cells.values() if own.missing(records))
+        stderr().print(f"{counted(missing)} of {planned} without a record; to compute what is missing:{commands}")
     if never:
         stderr().print(f"never run with the store {records.path}: {', '.join(never)}")
     return int(bool(missing or never))
@@ -88,8 +90,9 @@ def show(made: Report, as_json: bool, only_claims: bool = False) -> None:
         return
     show_tables(() if only_claims else made.tables)
     if made.claims:
-        stdout().print(terminal_claims(made.claims))
-        stdout().print()
+        console = stdout()
+        console.print(terminal_claims(made.claims, console.width), crop=False)
+        console.print()
     elif only_claims:
         whose = f"suites {', '.join(made.suites)} make" if made.suites else f"suite {made.suite} makes"
         stderr().print(f"{whose} no claims; they are written [[claims]]")
@@ -115,7 +118,7 @@ def show_tables(tables: Sequence[Table]) -> None:
     """Print tables for the terminal."""
     console = stdout()
     for table in tables:
-        console.print(terminal(table, console.width))
+        console.print(terminal(table, console.width), crop=False)
         console.print()
 
 

@@ -80,6 +80,10 @@ class Dataset:
     geometry: Geometry | None = None
     """How the files were made into these images, where models were asked."""
 
+    def __repr__(self) -> str:
+        """Name, shape and classes, without the pixels."""
+        return f"Dataset({self.name!r}, {tuple(self.images.shape)} {self.images.dtype}, {len(self.classes)} classes)"
+
 
 @dataclass(frozen=True)
 class ChosenImages:

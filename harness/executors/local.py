@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from harness.core.errors import HarnessError, ThreatModelViolation
 from harness.core.geometry import Geometry
 from harness.environment import environment
 from harness.executors.batches import SMALLEST, Outcomes, find_batch_size, halving
-from harness.executors.outcome import Outcome, describe, last_line, todo
+from harness.executors.outcome import Outcome, describe, reason_of, todo
 from harness.job import PROBE_IMAGES
 from harness.judging import Arena, run_clean
 from harness.keeping import Keeper
@@ -78,9 +77,9 @@ class LocalExecutor:
             told += seconds
             self.progress(seconds)
 
-        positions = self._with_clean_predictions(job, positions)
+        positions = self._with_clean_predictions(job, self._left(job, positions))
         try:
-            if job.craft is None:
+            if job.craft is None and positions:
                 self._run_clean(job)
             elif positions:
                 self._run_craft(job, positions, advance)
@@ -89,6 +88,12 @@ class LocalExecutor:
         else:
             self.outcome.computed += len(positions)
         self.progress(job.seconds - told)
+
+    def _left(self, job: Job, positions: Sequence[int]) -> list[int]:
+        """The cells that no other process has finished meanwhile; the others count as stored."""
+        left = [position for position in positions if job.cells[position].id not in self.store]
+        self.outcome.stored += len(positions) - len(left)
+        return left
 
     def _with_clean_predictions(self, job: Job, positions: Sequence[int]) -> list[int]:
         """The cells whose targets have clean predictions; the others fail, for without these no cell can be judged."""
@@ -100,14 +105,14 @@ class LocalExecutor:
             if clean in self.store:
                 able.append(position)
             else:
-                reason = self.store.failure(clean) or "unknown"
-                self._fail(job, [position], HarnessError(f'"{target}" has no clean predictions: {last_line(reason)}'))
+                reason, _, _ = (self.store.failure(clean) or "unknown").partition("\n")
+                self._fail(job, [position], HarnessError(f'"{target}" has no clean predictions: {reason}'))
         return able
 
     def _fail(self, job: Job, positions: Sequence[int], error: Exception) -> None:
         """Remember why cells have no record."""
-        reason = str(error) if isinstance(error, HarnessError) else "".join(traceback.format_exception(error))
-        for position in positions:
+        reason = reason_of(error)
+        for position in self._left(job, positions):
             id = job.cells[position].id
             self.store.fail(id, reason)
             self.outcome.failures[id] = reason
@@ -189,7 +194,11 @@ class LocalExecutor:
             wall_seconds=seconds,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-        self.store.write(record, outcomes)
+        if cell.id in self.store:
+            # Another process, which may be reading its record, was faster.
+            self.store.discard(cell.id)
+        else:
+            self.store.write(record, outcomes)
 
     def _clean_predictions(self, id: str, arena: Arena) -> npt.NDArray[np.int64]:
         """(N,) predictions on clean images, from the record of the clean cell, which runs first."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass, field
 
-from harness.core.errors import ThreatModelViolation
+from harness.core.errors import HarnessError, ThreatModelViolation
 from harness.plan import Job, Plan
 from harness.store import Store
 
@@ -20,7 +21,7 @@ class Outcome:
     left_out: int = 0
     """Cells of models whose weights are missing."""
     failures: dict[str, str] = field(default_factory=dict)
-    """Cell id to reason."""
+    """Cell id to reason, as the store keeps it."""
     violations: int = 0
     """Cells whose attack left its threat model."""
     seconds: float = 0.0
@@ -47,9 +48,13 @@ def todo(plan: Plan, store: Store) -> list[tuple[Job, list[int]]]:
     return work
 
 
-def last_line(reason: str) -> str:
-    """What a traceback ends with, or the whole of a plain reason."""
-    return reason.splitlines()[-1] if reason.startswith("Traceback") else reason
+def reason_of(error: Exception) -> str:
+    """What is kept about a failure: what the user can fix as it is told, else kind and message above a traceback."""
+    if isinstance(error, HarnessError):
+        return str(error)
+    kind, message = type(error).__name__, str(error).strip()
+    said = f"{kind}: {message}" if message else kind
+    return f"{said}\n\n{''.join(traceback.format_exception(error))}".rstrip()
 
 
 def describe(plan: Plan, job: Job) -> str:

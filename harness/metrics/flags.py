@@ -36,7 +36,7 @@ FLAGS = {
     "nondeterministic": Flag(
         "logits of the same images differ from pass to pass",
         "attacks that do not average over the randomness overstate robustness, and numbers do not repeat: "
-        'evaluate with it fixed, or averaged out as by `autoattack` with ensemble = "rand"',
+        'evaluate with it fixed, or averaged out as by autoattack with ensemble = "rand"',
     ),
     "dynamic": Flag(
         "the model changes its state when it predicts, and with it its logits",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.cells import Cells
+from harness.cells import Asked, Cells
 from harness.core.errors import Problems
 from harness.data import ChosenImages
 from harness.plan.attacks import Variant, describe_threats, plan_attacks, plan_threats
@@ -26,6 +26,7 @@ from harness.plan.sections import Section, plan_sections
 from harness.plan.tables import check_facets, check_tables
 from harness.plan.untrained import without_weights
 from harness.spec import Reading, Suite, read_suite
+from harness.spec.files import shipped_suites
 
 __all__ = ["Job", "Options", "Plan", "PlannedModel", "make_plan", "open_model"]
 
@@ -73,12 +74,22 @@ def make_plan(name: str | Path, options: Options = Options()) -> Plan:
         check_facets(reading, mistakes)
         check_claim_facets(reading, mistakes)
         raise Problems(reading.path, mistakes.told, advice=mistakes.advice)
-    plan = assemble(reading, datasets, models, variants, sections)
+    plan = assemble(reading, datasets, models, variants, sections, asked_for(name, reading, options))
     check_tables(reading, plan.cells, mistakes)
     check_claims(reading, plan.cells, mistakes)
     if mistakes.found:
         raise Problems(reading.path, mistakes.told, advice=mistakes.advice)
     return plan
+
+
+def asked_for(name: str | Path, reading: Reading, options: Options) -> Asked:
+    """What the reports' command says: a suite that is found by its name goes by it, wherever that file is."""
+    path = Path(reading.path)
+    by_name = shipped_suites().get(path.stem) == path
+    return Asked(
+        path=f"suites/{path.name}" if by_name else str(name), limit=options.limit, seed=options.seed,
+        overrides=list(options.overrides), random_weights=options.random_weights, available=options.available,
+    )  # fmt: skip
 
 
 def assemble(
@@ -87,6 +98,7 @@ def assemble(
     models: Mapping[str, PlannedModel],
     variants: list[Variant],
     sections: list[Section],
+    asked: Asked,
 ) -> Plan:
     """The plan of a suite without mistakes."""
     suite = reading.suite
@@ -105,6 +117,7 @@ def assemble(
         threats=describe_threats(suite.threats),
         cells=[cell for job, cell in planned if not job.is_carried],
         carried=[cell for job, cell in planned if job.is_carried],
+        asked=asked,
     )
     absent = [entry.name for entry in cells.models if entry.left_out]
     return Plan(suite, reading.path, datasets, models, tuple(without(jobs, absent)), cells)

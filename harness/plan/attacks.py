@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from harness.attacks.resolve import ResolvedAttack, find_factory, resolve, sweep
-from harness.cells import AttackEntry, ThreatEntry
+from harness.cells import CLEAN, AttackEntry, ThreatEntry
 from harness.core.errors import HarnessError, did_you_mean
 from harness.core.threat import ThreatModel
 from harness.plan.mistakes import Mistakes
@@ -80,14 +80,29 @@ def _capitals(word: str) -> str:
 def plan_threats(reading: Reading, mistakes: Mistakes) -> Threats:
     """The suite's threat models by name."""
     threats: dict[str, list[ThreatModel]] = {}
+    printed: dict[str, ThreatModel] = {}
     if not reading.suite.threats and (reading.suite.whitebox or reading.suite.transfer):
         mistakes.add("threats", MISSING)
     for position, spec in enumerate(reading.suite.threats):
-        name, unread = spec.name or spec.norm, ("threats", position) in reading.unread
+        name, where = spec.name or spec.norm, reading.place("threats", position)
+        unread = ("threats", position) in reading.unread
         if name in threats and not unread:
-            mistakes.add(reading.place("threats", position), f'two threat models are called "{name}"; give one a name')
-        threats.setdefault(name, []).extend([] if unread else spec.models)
+            mistakes.add(where, f'two threat models are called "{name}"; give one a name')
+        models = threats.setdefault(name, [])
+        for threat in [] if unread else spec.models:
+            if other := printed.get(threat.label):
+                mistakes.add(f"{where}.epsilon", _printed_alike(other, threat))
+            printed[threat.label] = threat
+            models.append(threat)
     return threats
+
+
+def _printed_alike(one: ThreatModel, other: ThreatModel) -> str:
+    """Why two budgets cannot be in one suite: tables know threat models by what they print."""
+    return (
+        f'two threat models are printed "{other.label}": of {one.epsilon!r} and of {other.epsilon!r}.\n'
+        "     leave one of them out"
+    )
 
 
 def describe_threats(specs: Iterable[ThreatSpec]) -> list[ThreatEntry]:
@@ -116,6 +131,8 @@ def plan_attacks(reading: Reading, threats: Threats, mistakes: Mistakes) -> list
                     f"{where}.threats", f'there is no threat model "{name}".\n     {did_you_mean(name, threats)}'
                 )
         for variant in variants_of(spec, where, mistakes):
+            if variant.label == CLEAN:
+                mistakes.add(where, f'"{CLEAN}" is what tables call images without an attack; give it another label')
             if any(variant.label == other.label for other in variants):
                 mistakes.add(where, f'two attacks are called "{variant.label}"; give one a label')
             variants.append(variant)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.attacks import Setting
-from harness.cells import Cell
+from harness.cells import CLEAN, Cell
 from harness.core.errors import HarnessError
 from harness.core.precision import Precision
 from harness.data import ChosenImages, Dataset
@@ -112,7 +112,7 @@ class JobMaker:
         """The clean predictions of a model on images in the geometry of another, or its own."""
         model, question = self.models[target], self._clean_question(surrogate, target)
         cell = Cell(
-            id=question.id, mode="clean", attack="Clean", threat="", norm="", epsilon=0.0, dataset=self.label,
+            id=question.id, mode="clean", attack=CLEAN, threat="", norm="", epsilon=0.0, dataset=self.label,
             seed=self.suite.seeds[0], surrogate=surrogate, target=target,
         )  # fmt: skip
         seconds, fixed = len(self.images) * model.seconds_per_image, bool(self._batch(target))

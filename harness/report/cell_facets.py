@@ -70,6 +70,13 @@ class CellFacets:
             return _is_number(wanted) and math.isclose(cell.epsilon, parse_number(wanted), rel_tol=1e-6)
         return str(wanted) in {self.text(facet, cell), *self._other_words(facet, cell)}
 
+    def other_model(self, facet: str, wanted: Any) -> str:
+        """The name of a model that has as its label what is another's name alone; empty where none has."""
+        named = self.models.get(str(wanted)) if facet in ("model", "surrogate", "target") else None
+        if named is None or named.label == named.name:
+            return ""
+        return next((entry.name for entry in self.models.values() if entry.label == named.name), "")
+
     def order(self, facet: str) -> dict[str, int]:
         """The rank of every text: order of the models, attacks and data sets in the file, else of the cells."""
         if facet == "dataset":

@@ -10,6 +10,7 @@ from harness.metrics.paired import PairedMeans
 from harness.report.claims import Claim, Comparison
 from harness.report.facets import header_of
 from harness.report.markdown import bullets, pipes, plain
+from harness.report.terminal import keep_whole
 from harness.report.words import CLEAN_RATES, DENOMINATOR_WORDS, GAIN, METRIC_WORDS, NO_NUMBER
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ def overview(claim: Claim) -> list[str]:
     return [claim.spec.name, claim.verdict, *counts, _range(claim.tests), p, _needed(claim.needed_n)]
 
 
-def terminal_claims(claims: Sequence[Claim]) -> RenderableType:
-    """The overview to print with rich, and what the claims say."""
+def terminal_claims(claims: Sequence[Claim], width: int = 100) -> RenderableType:
+    """The overview to print with rich and crop=False, and what the claims say."""
     from rich import box
     from rich.console import Group
     from rich.table import Table
@@ -55,7 +56,7 @@ def terminal_claims(claims: Sequence[Claim]) -> RenderableType:
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, padding=(0, 1))
     for i, heading in enumerate(OVERVIEW):
-        table.add_column(heading, justify="right" if i > 1 else "left", no_wrap=i < 2)
+        table.add_column(heading, justify="right" if i > 1 else "left")
     styles = {"reproduced": "green", "contradicted": "red", "underpowered": "yellow", "not run": "dim"}
     for claim in claims:
         name, verdict, *numbers = map(Text, overview(claim))
@@ -63,7 +64,7 @@ def terminal_claims(claims: Sequence[Claim]) -> RenderableType:
         table.add_row(name, verdict, *numbers)
     said = [Text(f"{claim.spec.name}: {_said(claim)}") for claim in claims]
     notes = [Text(note, style="dim") for note in (*(n for claim in claims for n in _notes(claim)), *HOW_TO_READ)]
-    return Group(Text("Claims", style="bold"), table, *said, *notes)
+    return Group(Text("Claims", style="bold"), keep_whole(table, width), *said, *notes)
 
 
 def p_words(p: float) -> str:
@@ -91,10 +92,10 @@ def _said(claim: Claim) -> str:
     """The claim in the suite's words, or else in its filters'."""
     spec = claim.spec
     words = METRIC_WORDS[spec.value]
-    return spec.text or (
-        f"{words[0].upper()}{words[1:]} is greater where {_filter_words(spec.greater)} than where "
-        f"{_filter_words(spec.than)}"
-    )
+    sides = f"where {_filter_words(spec.greater)} than where {_filter_words(spec.than)}"
+    both = f", both where {_filter_words(spec.where)}" if spec.where else ""
+    mean = f", mean over {', '.join(spec.average)}" if spec.average else ""
+    return spec.text or f"{words[0].upper()}{words[1:]} is greater {sides}{both}{mean}"
 
 
 def _notes(claim: Claim) -> Iterator[str]:

@@ -31,10 +31,10 @@ def frame(table: Table) -> pd.DataFrame:
     extra = dict.fromkeys(facet for run in runs for facet in run.facets if facet not in COLUMNS)
     before = COLUMNS.index("metric")
     columns = [*COLUMNS[:before], *extra, *COLUMNS[before:], *(["best"] if table.best else [])]
-    marked = {(run.cell.id, run.metric): e.best for e in table.entries if e.best is not None for run in e.runs}
-    lines = [{**_line(table, run), "best": marked.get((run.cell.id, run.metric))} for run in runs]
+    marked = {(run.cell, run.metric): e.best for e in table.entries if e.best is not None for run in e.runs}
+    lines = [{**_line(table, run), "best": marked.get((run.cell, run.metric))} for run in runs]
     lines += [_compared(table, entry) for entry in table.comparisons]
-    return pd.DataFrame(lines, columns=columns).astype({"n": "Int64"})
+    return pd.DataFrame(lines, columns=columns).astype({"n": "Int64", "seed": "Int64"})
 
 
 def compared_frame(table: Table) -> pd.DataFrame:

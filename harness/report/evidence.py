@@ -39,10 +39,9 @@ class Evidence:
         return self._records[cell.id]
 
     def failure(self, cell: Cell) -> str | None:
-        """Why a cell failed, in one line; None when it did not. Of a traceback the last line says most."""
+        """Why a cell failed, in one line; None when it did not."""
         reason = self.store.failure(cell.id)
-        lines = reason.splitlines() if reason else []
-        return lines[-1 if lines[0].startswith("Traceback") else 0].strip() if lines else None
+        return reason.partition("\n")[0].strip() if reason else None
 
     def outcomes(self, cell: Cell) -> pd.DataFrame:
         """A finished cell's samples."""

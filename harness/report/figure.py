@@ -30,12 +30,20 @@ TITLE_CHARACTERS_PER_INCH = 9
 
 def png(table: Table) -> bytes:
     """The figure of a table as a PNG image."""
-    return _save(_draw(table), "png")
+    return _drawn(table, "png")
 
 
 def svg(table: Table) -> bytes:
     """The figure of a table as an SVG image."""
-    return _save(_draw(table), "svg")
+    return _drawn(table, "svg")
+
+
+def _drawn(table: Table, kind: str) -> bytes:
+    import matplotlib
+
+    # Without a salt, ids in SVG are random; text is what it says, and a dollar sign in it no mathematics.
+    with matplotlib.rc_context({"svg.hashsalt": "harness", "text.parse_math": False}):
+        return _save(_draw(table), kind)
 
 
 def _draw(table: Table) -> Figure:
@@ -46,7 +54,7 @@ def _draw(table: Table) -> Figure:
     size = _map_size(table) if transfer else _bar_size(table)
     figure = Figure(figsize=size, facecolor=PAPER, layout="constrained")
     axes = figure.add_subplot()
-    title = textwrap.fill(table.title, int(size[0] * TITLE_CHARACTERS_PER_INCH))
+    title = textwrap.fill(_shown(table.title), int(size[0] * TITLE_CHARACTERS_PER_INCH))
     axes.set_title(title, loc="left", fontsize=11, color=INK, pad=12)
     axes.tick_params(colors=INK, length=0, labelsize=9)
     (_heat_map if transfer else _bars)(table, axes)
@@ -62,13 +70,10 @@ def _without_comparisons(table: Table) -> Table:
 
 
 def _save(figure: Figure, kind: str) -> bytes:
-    import matplotlib
-
     buffer = io.BytesIO()
-    # Without these, SVG ids are random and both kinds carry the date or the version.
+    # Without these, both kinds carry the date or the version.
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    with matplotlib.rc_context({"svg.hashsalt": "harness"}):
-        figure.savefig(buffer, format=kind, dpi=160, metadata=metadata)
+    figure.savefig(buffer, format=kind, dpi=160, metadata=metadata)
     return buffer.getvalue()
 
 
@@ -85,7 +90,7 @@ def _scale(entry: Entry) -> float:
 
 
 def _column_label(column: tuple[str, ...]) -> str:
-    return " ".join(filter(None, column))
+    return _shown(" ".join(filter(None, column)))
 
 
 def _bars(table: Table, axes: Axes) -> None:
@@ -134,7 +139,7 @@ def _heat_map(table: Table, axes: Axes) -> None:
             text = written(entry, table.decimals)
             axes.text(x, y, text.value + text.mark, ha="center", va="center", fontsize=9, color=PAPER if dark else INK)
     axes.set_xticks(range(len(table.columns)), [_column_label(column) for column in table.columns])
-    axes.set_yticks(range(len(table.rows)), [" · ".join(filter(None, row.header)) for row in table.rows])
+    axes.set_yticks(range(len(table.rows)), [_shown(" · ".join(filter(None, row.header))) for row in table.rows])
     axes.tick_params(top=True, bottom=False, labeltop=True, labelbottom=False)
     axes.spines[:].set_visible(False)
     axes.set_xticks([x - 0.5 for x in range(1, len(table.columns))], minor=True)
@@ -153,7 +158,12 @@ def _is_clean(table: Table, column: int) -> bool:
 
 
 def _row_label(row: Row) -> str:
-    return "\n".join(filter(None, row.header))
+    return "\n".join(_shown(text) for text in row.header if text)
+
+
+def _shown(text: str) -> str:
+    """Text without line breaks and other control characters, for which fonts have no glyph."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _value_label(table: Table) -> str:

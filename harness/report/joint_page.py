@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from harness.cells import run_of
 from harness.papers import printed_table
 from harness.report.evidence import Evidence
-from harness.report.markdown import bullets, pipes
+from harness.report.markdown import Markup, bullets, pipes, plain
 from harness.report.page import finished, legend, models_table, what_was_run
 from harness.report.table import Table
 from harness.spec import Suite
@@ -15,8 +16,8 @@ from harness.spec import Suite
 def opening(suites: Sequence[Suite], tables: Sequence[Table], evidences: Mapping[str, Evidence]) -> str:
     """Title, the suites, and what each of them ran and says about itself; those never run are not in `evidences`."""
     citations = [printed_table(table.reference).citation for table in tables]
-    overview = [[f"`{suite.name}`", suite.title or "", *_counts(evidences.get(suite.name))] for suite in suites]
-    lines = [f"# {'; '.join(citations)}", "", "Filled from the last runs of several suites.", ""]
+    overview = [[Markup(f"`{suite.name}`"), suite.title or "", *_counts(evidences.get(suite.name))] for suite in suites]
+    lines = [f"# {plain('; '.join(citations))}", "", "Filled from the last runs of several suites.", ""]
     lines += [
         pipes(["Suite", "Title", "Cells planned", "Finished"], overview, numbers_from=2),
         "",
@@ -35,7 +36,8 @@ def closing(suites: Sequence[Suite], tables: list[Table], evidences: Mapping[str
     lines = ["## How to read the numbers", "", bullets(list(legend(tables))), "## Models", ""]
     for name, evidence in evidences.items():
         lines += [f"### `{name}`", "", models_table(evidence), ""]
-    commands = [*(f"harness run suites/{suite.name}.toml" for suite in suites), command]
+    runs = [evidences[suite.name].cells.command if suite.name in evidences else run_of(suite.name) for suite in suites]
+    commands = [*runs, command]
     return "\n".join([*lines, "## Make it again", "", *(f"    {one}" for one in commands), ""])
 
 

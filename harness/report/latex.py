@@ -174,7 +174,9 @@ def _name(text: str, span: int) -> str:
 
 
 def _line(texts: Sequence[str]) -> str:
-    return " & ".join(texts) + r" \\"
+    # What ends the line above would take a star or a bracket for its own.
+    guard = "{}" if texts[0].startswith(("*", "[")) else ""
+    return guard + " & ".join(texts) + r" \\"
 
 
 FORMATS.add("latex", Format(".tex", latex))

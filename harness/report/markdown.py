@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from tabulate import tabulate
@@ -10,6 +11,14 @@ from harness.report.formats import FORMATS, Format
 from harness.report.lines import Place, lines, row_headers
 from harness.report.table import Table
 from harness.report.words import Written, interval_legend
+
+_MARKUP = re.compile(
+    r"[|*`~$\[\]]"  # tables, emphasis, code, strikethrough, mathematics, links
+    r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis too, but not within a word
+    r"|\\(?=[!-/:-@\[-`{-~])"  # a backslash that would escape what follows
+    r"|<(?=[A-Za-z/!?])|^>|&(?=#?\w+;)"  # HTML, a quotation, an entity
+)
+"""What may be markup in GitHub's Markdown."""
 
 
 def markdown(table: Table) -> str:
@@ -60,9 +69,15 @@ def bullets(sentences: Sequence[str]) -> str:
     return "".join(f"- {plain(sentence)}\n" for sentence in sentences)
 
 
+class Markup(str):
+    """Text that is Markdown already, such as a code span."""
+
+    __slots__ = ()
+
+
 def plain(text: str) -> str:
-    """Text that cannot break a table or start markup: one line, with bars and stars escaped."""
-    return " ".join(text.split()).replace("|", "\\|").replace("*", "\\*")
+    """Text that cannot break a table or start markup: one line, with what might be markup escaped."""
+    return text if isinstance(text, Markup) else _MARKUP.sub(r"\\\g<0>", " ".join(text.split()))
 
 
 FORMATS.add("markdown", Format(".md", markdown, in_page=True))

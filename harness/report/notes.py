@@ -8,13 +8,13 @@ from dataclasses import replace
 
 from harness.metrics.paired import LEVEL
 from harness.metrics.summary import AFTER
-from harness.report.cell_facets import RANDOM_MARK, model_label, norm_name
 from harness.report.evidence import Evidence
-from harness.report.facets import SUMMARIES, permitted
+from harness.report.facets import SUMMARIES
 from harness.report.flag_notes import raised_by
 from harness.report.flag_notes import sentences as flag_sentences
+from harness.report.model_notes import random_weights, shared_labels, whitebox_entries
 from harness.report.relation import MEANS_OVER
-from harness.report.table import Run, Table
+from harness.report.table import Entry, Run, Table
 from harness.report.words import (
     CLEAN_RATES,
     DENOMINATOR_WORDS,
@@ -39,9 +39,10 @@ def notes_of(table: Table, evidence: Evidence) -> Table:
     """The table with its notes and flags."""
     runs = table.runs
     sentences = (
-        *_counted(table, runs, evidence), *_means(table), *_averages(table), *_comparisons(table), *_best(table),
-        *_shared_labels(table, evidence), *_whitebox_entries(table), *_batches(runs, evidence),
-        *_carried(runs, evidence), *_members(runs, evidence), *_missing(runs), *_random_weights(table, runs, evidence),
+        *_counted(table, runs, evidence), *_unattacked(table, runs, evidence), *_means(table), *_averages(table),
+        *_comparisons(table), *_best(table), *shared_labels(table, evidence), *whitebox_entries(table),
+        *_batches(runs, evidence), *_carried(runs, evidence), *_members(runs, evidence), *_missing(runs),
+        *random_weights(table, runs, evidence),
     )  # fmt: skip
     flags = raised_by(table, evidence)
     return replace(table, notes=(*sentences, *flag_sentences(flags)), flags=flags)
@@ -70,6 +71,19 @@ def _counted(table: Table, runs: list[Run], evidence: Evidence) -> Iterator[str]
                 "; clean accuracy counts all images." if clean else ".",
             ]
         )
+
+
+def _unattacked(table: Table, runs: list[Run], evidence: Evidence) -> Iterator[str]:
+    """Images on which white-box attacks have nothing to do, and whose distance is therefore 0."""
+    if table.metric not in ("mean_l2", "mean_linf") or table.denominator != "all":
+        return
+    records = [record for run in runs if run.cell.mode == "whitebox" and (record := evidence.record(run.cell))]
+    # In fixed batches all images are attacked.
+    goals = {record.question.goal for record in records if not record.surrogate.batch_dependent}
+    if "untargeted" in goals:
+        yield "Images that are wrong when clean are not attacked and count as 0."
+    elif goals:
+        yield "Images that are in the wanted class when clean are not attacked and count as 0."
 
 
 def _means(table: Table) -> Iterator[str]:
@@ -116,30 +130,15 @@ def _best(table: Table) -> Iterator[str]:
             f"entries, {LEVEL:.0%})."
         )
 
-
-def _shared_labels(table: Table, evidence: Evidence) -> Iterator[str]:
-    """Labels under which several models were averaged."""
-    labels = {m.name: f"{m.label} ({norm_name(m.description.norm)})" for m in evidence.cells.models}
-    names: dict[tuple[str, ...], None] = {}
-    for entry in (entry for entry in table.entries if not entry.comparison):
-        for side in (name for name in ("surrogate", "target") if name not in permitted(table.average)):
-            members = tuple(dict.fromkeys(getattr(run.cell, side) for run in entry.runs))
-            if len(members) > 1:
-                names[members] = None
-    for members in names:
-        yield f"{labels[members[0]]} stands for {len(members)} models: {', '.join(members)}."
+    elif table.best and all(entry.estimate for entry in table.entries) and not any(map(_has_rivals, table.entries)):
+        yield (
+            f"Nothing is bold: no two entries differ only in {' or '.join(table.among)}; the table's among says in "
+            "what else they may differ."
+        )
 
 
-def _whitebox_entries(table: Table) -> Iterator[str]:
-    """Transfer tables hold white-box entries where the surrogate is its own target, as papers print them."""
-    runs = [run for run in table.runs if run.cell.mode == "transfer"]
-    own = sum(run.cell.surrogate == run.cell.target for run in runs)
-    if own and table.average:
-        yield f"In {own} of the {len(runs)} cells behind the table surrogate and target are the same model (white-box)."
-    elif own:
-        whole = any(not entry.runs and not entry.over for entry in table.entries)
-        includes = ", and the mean includes it" if whole else ""
-        yield f"Where surrogate and target are the same model, the entry is white-box{includes}."
+def _has_rivals(entry: Entry) -> bool:
+    return entry.best is not None
 
 
 def _batches(runs: list[Run], evidence: Evidence) -> Iterator[str]:
@@ -188,13 +187,3 @@ def _missing(runs: list[Run]) -> Iterator[str]:
             details = Counter(run.detail.rstrip(".") for run in lacking if run.detail)
             because = f": {'; '.join(details)}" if details else ""
             yield f"{NO_NUMBER} {len(lacking)} of {len(runs)} cells {words}{because}."
-
-
-def _random_weights(table: Table, runs: list[Run], evidence: Evidence) -> Iterator[str]:
-    shown = {name for run in runs for name in (run.cell.surrogate, run.cell.target)}
-    random = [m for m in evidence.cells.models if m.name in shown and model_label(m).endswith(RANDOM_MARK)]
-    if random and table.reference:
-        # Its headers are the paper's, which carry no mark of ours.
-        yield f"Random weights, never trained: {', '.join(model.name for model in random)}."
-    elif random:
-        yield f"{RANDOM_MARK} random weights, never trained."

@@ -12,7 +12,7 @@ from harness.cells import Cells, DatasetEntry, ModelEntry
 from harness.core.numbers import as_fraction
 from harness.report.cell_facets import model_label, norm_name
 from harness.report.evidence import Evidence
-from harness.report.markdown import bullets, pipe_table, pipes
+from harness.report.markdown import Markup, bullets, pipe_table, pipes, plain
 from harness.report.measure import measure
 from harness.report.table import Table
 from harness.report.words import NO_NUMBER, Written, count_words, interval_legend
@@ -35,7 +35,7 @@ KEPT = {
 def opening(suite: Suite, evidence: Evidence, counted: int) -> str:
     """Title, and what was run: data, threat models, attacks with their resolved arguments."""
     cells = evidence.cells
-    lines = [f"# {suite.title or suite.name}", ""]
+    lines = [f"# {plain(suite.title or suite.name)}", ""]
     if suite.paper:
         lines += [f"Modelled on the printed table {suite.paper}.", ""]
     ids = {cell.id for cell in cells.cells}
@@ -51,9 +51,11 @@ def what_was_run(evidence: Evidence) -> list[str]:
         for entry in cells.datasets
     ]
     lines = [pipes(["Data", "Images", "Chosen", "Counted in tables", "Fingerprint"], data, numbers_from=5), ""]
-    threats = dict.fromkeys(cell.threat for cell in cells.cells if cell.threat)
-    if threats:
+    attacked = [cell for cell in cells.cells if cell.mode != "clean"]
+    if threats := dict.fromkeys(cell.threat for cell in attacked):
         lines += [f"Threat models (budgets on the [0, 1] pixel scale): {'; '.join(threats)}.", ""]
+    if (seeds := sorted({cell.seed for cell in attacked})) not in ([], [0]):
+        lines += [f"Seeds: {', '.join(map(str, seeds))}.", ""]
     if attacks := list(_attacks(evidence)):
         lines += [
             pipes(["Attack", "Registered as", "Version", "Threat model", "Arguments"], attacks, numbers_from=5),
@@ -64,8 +66,9 @@ def what_was_run(evidence: Evidence) -> list[str]:
 
 def section(table: Table, figure: str | None) -> str:
     """One table with its heading, its figure if there is one, and its notes."""
-    picture = [f"![{table.title}]({figure})", ""] if figure else []
-    return "\n".join([f"### {table.title}", "", pipe_table(table), "", *picture, bullets(table.notes)])
+    title = plain(table.title)
+    picture = [f"![{title}]({figure})", ""] if figure else []
+    return "\n".join([f"### {title}", "", pipe_table(table), "", *picture, bullets(table.notes)])
 
 
 def closing(suite: Suite, tables: list[Table], evidence: Evidence, command: str) -> str:
@@ -157,11 +160,12 @@ def _argument(value: Any) -> str:
 
 def _fingerprints(data: DatasetEntry) -> str:
     """One per geometry in which models were given the images."""
-    return "; ".join(f"{at}: {_short(one)}" if at else _short(one) for at, one in data.fingerprints.items())
+    shown = (f"{plain(at)}: {_short(one)}" if at else _short(one) for at, one in data.fingerprints.items())
+    return Markup("; ".join(shown))
 
 
-def _short(fingerprint: str) -> str:
-    return f"`{fingerprint[:FINGERPRINT_DIGITS]}`"
+def _short(fingerprint: str) -> Markup:
+    return Markup(f"`{fingerprint[:FINGERPRINT_DIGITS]}`")
 
 
 def finished(cells: Cells, evidence: Evidence) -> int:

@@ -57,7 +57,7 @@ def render(suite: Suite, cells: Cells, store: Store, command: str | None = None)
         suite: what was asked for, with its tables.
         cells: the suite's cells, as the last plan resolved them.
         store: where the records are.
-        command: what makes the report again, as the page prints it; default `harness run suites/<name>.toml`.
+        command: what makes the report again, as the page prints it; default that of the last run.
 
     Raises:
         HarnessError: when a table or claim does not fit the suite, or a record is damaged.
@@ -72,7 +72,7 @@ def render(suite: Suite, cells: Cells, store: Store, command: str | None = None)
         suite=suite.name,
         tables=tuple(tables),
         opening=opening(suite, evidence, finished(cells, evidence)),
-        closing=closing(suite, tables, evidence, command or f"harness run suites/{suite.name}.toml"),
+        closing=closing(suite, tables, evidence, command or cells.command),
         claims=tuple(judge(claim, evidence) for claim in suite.claims),
         comparisons=tuple(compared(table) for table in tables if table.reference),
     )

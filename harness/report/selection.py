@@ -47,9 +47,17 @@ def filters_of(where: Mapping[str, Any]) -> Filters:
 
 
 def check_filters(cells: Collection[Cell], filters: Filters, facets: CellFacets, place: str) -> None:
-    """Raise HarnessError, beginning with the place, for a value that no cell has; without cells nothing is wrong."""
+    """Raise HarnessError, beginning with the place, for a value that no cell has, or that means two models.
+
+    Without cells nothing is wrong.
+    """
     for facet, accepted in filters.items():
         for wanted in accepted:
+            if cells and (other := facets.other_model(facet, wanted)):
+                raise HarnessError(
+                    f'{place}: {facet} = {wanted!r} is the name of one model and the label of another, "{other}".\n'
+                    "     give one of them another name or label"
+                )
             if cells and not any(facets.matches(facet, cell, wanted) for cell in cells):
                 known = dict.fromkeys(facets.text(facet, cell) for cell in cells)
                 raise HarnessError(

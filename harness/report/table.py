@@ -187,8 +187,8 @@ class Table:
 
     @property
     def runs(self) -> list[Run]:
-        """All runs behind the table, each once."""
-        return list({(run.cell.id, run.metric): run for entry in self.entries for run in entry.runs}.values())
+        """All runs behind the table, each once; cells of several names that share a record are several."""
+        return list({(run.cell, run.metric): run for entry in self.entries for run in entry.runs}.values())
 
     @property
     def decimals(self) -> int:

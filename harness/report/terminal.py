@@ -21,7 +21,10 @@ PARTS = ((INTERVALS, SPREADS), (INTERVALS,), ())
 
 
 def terminal(table: Table, width: int = 100) -> RenderableType:
-    """A table to print with rich; leaves out spreads, intervals, then room, to be no wider than `width` columns."""
+    """A table to print with rich; leaves out spreads, intervals, then room, to be no wider than `width` columns.
+
+    To be printed with crop=False, as `keep_whole` says.
+    """
     from rich.console import Console, Group
     from rich.text import Text
 
@@ -31,7 +34,7 @@ def terminal(table: Table, width: int = 100) -> RenderableType:
     left_out = [f"Left out here, for width: {' and '.join(PARTS[0][shown * -1 :])}."] if shown else []
     legend = interval_legend([table]) if INTERVALS in [*PARTS, ()][shown] else ""
     notes = [Text(note, style="dim") for note in (*table.notes, legend, *left_out) if note]
-    return Group(Text(table.title, style="bold"), candidates[shown], *notes)
+    return Group(Text(table.title, style="bold"), keep_whole(candidates[shown], width), *notes)
 
 
 def _rich(table: Table, parts: Sequence[str], gap: int = 1) -> RichTable:
@@ -57,6 +60,24 @@ def _rich(table: Table, parts: Sequence[str], gap: int = 1) -> RichTable:
         rich_table.add_row(*headers, *(_text(place, line.kind, parts) for place in line.places))
         above = header
     return rich_table
+
+
+def keep_whole(table: RichTable, width: int) -> RichTable:
+    """Let headings wrap in so many columns, but no word, name or number be cut: where they need more, lines stand out.
+
+    Such a table is to be printed with crop=False.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    for column in table.columns:
+        words = Text(" ".join(str(column.header).split())).split(" ")
+        cells = [text for text in column.cells if isinstance(text, Text)]
+        column.min_width = max(text.cell_len for text in (*words, *cells))
+    needed = Console(width=10_000).measure(table)
+    if needed.maximum > width:
+        table.width = max(needed.minimum, width)
+    return table
 
 
 def _text(place: Place, kind: str, shown: Sequence[str]) -> Text:

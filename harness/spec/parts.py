@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
@@ -12,8 +13,23 @@ from harness.core.threat import Goal, Norm, ThreatModel
 
 T = TypeVar("T")
 
-Facts = dict[str, str | int | float | bool]
+Facts = dict[str, str | int | Annotated[float, Field(allow_inf_nan=False)] | bool]
 """Free columns for tables, by key."""
+
+LONGEST_NAME = 100
+"""Characters of a file's name, which leaves room for what is added to it; most file systems allow 255."""
+
+
+def _file_safe(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ValueError("write letters, digits, dots, hyphens and underscores only, beginning with a letter or digit")
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"write at most {LONGEST_NAME} characters")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_file_safe)]
+"""A name under which files are written."""
 
 
 def as_list(value: Any) -> Any:

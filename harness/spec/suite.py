@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -13,6 +12,7 @@ from harness.spec.claims import ClaimSpec
 from harness.spec.parts import (
     AttackSpec,
     DatasetSpec,
+    FileName,
     ModelSpec,
     Strict,
     ThreatSpec,
@@ -22,22 +22,14 @@ from harness.spec.parts import (
 )
 from harness.spec.tables import TableSpec
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
 SINGULAR = {"dataset": "datasets", "threat": "threats"}
 """A table that stands for a list of one, and that list."""
-
-
-def _file_safe(name: str) -> str:
-    if not NAME.fullmatch(name):
-        raise ValueError("write letters, digits, dots, hyphens and underscores only, beginning with a letter or digit")
-    return name
 
 
 class Suite(Strict):
     """A whole experiment."""
 
-    name: Annotated[str, AfterValidator(_file_safe)]
+    name: FileName
     """File-safe name; tables go to reports/<name>/."""
     title: str | None = None
     """Heading of the report."""

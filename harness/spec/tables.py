@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from harness.spec.parts import Strict, as_list, distinct
+from harness.spec.parts import FileName, Strict, as_list, distinct
 
 Value = Literal[
     "robust_accuracy", "attack_success_rate", "robust_error", "clean_accuracy", "clean_error", "mean_l2", "mean_linf",
@@ -26,8 +26,8 @@ Axis = Annotated[list[str], BeforeValidator(as_list), Field(validate_default=Tru
 class TableSpec(Strict):
     """`[[tables]]`: a pivot of the cells, or a printed table of a paper with their values in it."""
 
-    name: str | None = None
-    """File name of the table; default table-1, table-2, ..., or the reference with a hyphen."""
+    name: FileName | None = None
+    """File name of the table, as that of a suite; default table-1, table-2, ..., or the reference with a hyphen."""
     title: str | None = None
     """Heading and caption."""
     reference: str | None = None

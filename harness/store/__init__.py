@@ -60,7 +60,7 @@ class Store:
         except (OSError, ValueError, ValidationError) as error:
             raise damaged(path, error) from None
         raise HarnessError(
-            f"record {path} has schema {version}, this version of harness reads {SCHEMA_VERSION}.\n"
+            f"record {path} has schema {version!r}, this version of harness reads {SCHEMA_VERSION}.\n"
             "     delete the store, or name another one with --store or HARNESS_STORE"
         )
 
@@ -68,13 +68,18 @@ class Store:
         """A finished cell's samples in ascending order of index; columns as in `OUTCOME_COLUMNS`.
 
         Raises:
-            HarnessError: when they are missing or damaged.
+            HarnessError: when they are missing or damaged, or are not those of the record.
         """
-        path = self._folder(id) / "outcomes.parquet"
+        path, n = self._folder(id) / "outcomes.parquet", self.read(id).n
         try:
-            return pd.read_parquet(path)
+            outcomes = pd.read_parquet(path)
+            if lacking := [column for column in OUTCOME_COLUMNS if column not in outcomes]:
+                raise ValueError(f"it lacks {', '.join(lacking)}")
+            if len(outcomes) != n:
+                raise ValueError(f"it has {len(outcomes)} of {n} samples")
         except (OSError, ValueError) as error:  # pyarrow's errors are among these
             raise damaged(path, error) from None
+        return outcomes
 
     def write(self, record: Record, outcomes: pd.DataFrame) -> None:
         """File a finished cell and drop its partial batches and old failure."""
@@ -86,9 +91,15 @@ class Store:
         write_text(temporary / "record.json", record.model_dump_json(indent=1) + "\n")
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary.replace(folder)
+        try:
+            temporary.replace(folder)
+        except OSError:
+            # Another process has filed the cell meanwhile; its record answers the same question.
+            if record.id not in self:
+                raise
+            shutil.rmtree(temporary, ignore_errors=True)
         self.discard(record.id)
-        self._failure(record.id).unlink(missing_ok=True)
+        self.failure_path(record.id).unlink(missing_ok=True)
 
     def partial(self, id: str) -> pd.DataFrame | None:
         """The finished batches of an unfinished cell; None when there are none.
@@ -99,22 +110,34 @@ class Store:
         return pd.concat(batches, ignore_index=True) if batches else None
 
     def append(self, id: str, outcomes: pd.DataFrame) -> None:
-        """Keep finished batches of an unfinished cell."""
+        """Keep finished batches of an unfinished cell; of one that another process has finished, none are needed."""
         numbers = [int(file.stem) for file in self._partial(id).glob("*.parquet")]
-        write_parquet(self._partial(id) / f"{max(numbers, default=-1) + 1:06d}.parquet", outcomes)
+        try:
+            write_parquet(self._partial(id) / f"{max(numbers, default=-1) + 1:06d}.parquet", outcomes)
+        except OSError:
+            # Whoever finishes a cell drops its batches, the folder below our feet included.
+            if id not in self:
+                raise
 
     def discard(self, id: str) -> None:
         """Drop the finished batches of a cell."""
         shutil.rmtree(self._partial(id), ignore_errors=True)
 
     def fail(self, id: str, reason: str) -> None:
-        """Remember why a cell has no record."""
-        write_text(self._failure(id), reason + "\n")
+        """Remember why a cell has no record, unless another process has filed one; the first line says it in short."""
+        write_text(self.failure_path(id), reason + "\n")
+        # Afterwards, so that of two processes at once one or the other removes it.
+        if id in self:
+            self.failure_path(id).unlink(missing_ok=True)
 
     def failure(self, id: str) -> str | None:
         """Why a cell has no record, if it was tried and failed."""
-        path = self._failure(id)
+        path = self.failure_path(id)
         return path.read_text(encoding="utf-8").strip() if path.exists() else None
+
+    def failure_path(self, id: str) -> Path:
+        """The file that says why a cell has no record."""
+        return self.path / "failures" / f"{id}.txt"
 
     def images(self, id: str) -> KeptImages:
         """The adversarial images of a crafting, as far as they were kept."""
@@ -129,7 +152,7 @@ class Store:
             try:
                 batch = pd.read_parquet(file)
             except (OSError, ValueError):
-                file.unlink()
+                file.unlink(missing_ok=True)
                 continue
             yield batch
 
@@ -138,9 +161,6 @@ class Store:
 
     def _partial(self, id: str) -> Path:
         return self.path / "partial" / id
-
-    def _failure(self, id: str) -> Path:
-        return self.path / "failures" / f"{id}.txt"
 
 
 def damaged(path: Path, error: Exception) -> HarnessError:

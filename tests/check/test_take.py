@@ -56,6 +56,6 @@ def test_a_baseline_names_models_and_environments_once(lab: Lab) -> None:
 
 def test_a_cell_that_failed_says_how(lab: Lab) -> None:
     cell = lab.attack("plain", "plain", None, attack="CW")
-    lab.store.fail(cell.id, "Traceback (most recent call last):\n  ...\nLookupError: no gradients")
+    lab.store.fail(cell.id, "LookupError: no gradients\nanywhere\n\nTraceback (most recent call last):\n  ...")
     missing = take(lab.cells(), lab.store, Rule()).missing
     assert sorted(missing.values()) == ["failed: LookupError: no gradients", "not run"]

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.plan import Options, make_plan
 from tests.commandline import Harness
 
 SuiteFile = Callable[..., Path]
@@ -54,6 +55,35 @@ def test_the_papers_numbers_can_be_printed_beside_ours(suite_file: SuiteFile, ca
     files = workplace / "reports" / "sound"
     assert table == json.loads((files / "benz2021-1-compared.json").read_text("utf-8"))
     assert (files / "benz2021-1.tex").exists()
+
+
+def test_a_report_refuses_to_set_what_only_another_run_can_change(suite_file: SuiteFile, call: Harness) -> None:
+    path = suite_file()
+    call("run", path, "--set", "attacks.0.steps=1")
+    assert call("report", path, "--set", "attacks.0.steps=1", "--set", "title=Other").code == 0
+    for command in (("report", path), ("check", path, "--baseline", "base.json", "--update")):
+        refused = call(*command, "--set", "attacks.0.steps=5")
+        assert refused.code == 2
+        assert refused.errors == (
+            "harness: --set attacks.0.steps=5: the last run of sound was without it, and its records stay as they are."
+            "\n     run the suite with it, or set one of name, title, paper, notes, tables, claims\n"
+        )
+
+
+def test_a_report_says_how_the_run_was_asked_for(suite_file: SuiteFile, call: Harness, workplace: Path) -> None:
+    asked = [suite_file().name, "--limit", "16", "--seed", "3", "--set", "title=A title"]
+    call("run", *asked)
+    page = (workplace / "reports" / "sound" / "report.md").read_text("utf-8")
+    assert page.endswith("## Make it again\n\n    harness run sound.toml --limit 16 --seed 3 --set 'title=A title'\n")
+    assert "\nSeeds: 3.\n" in page
+
+
+def test_a_suite_that_is_found_by_name_is_asked_for_by_it(workplace: Path, suite_file: SuiteFile) -> None:
+    (workplace / "suites").mkdir()
+    path = suite_file().rename(workplace / "suites" / "sound.toml")
+    for given in (path.relative_to(workplace), "sound"):
+        assert make_plan(given).cells.command == "harness run suites/sound.toml"
+    assert make_plan(path, Options(available=True)).cells.command == f"harness run {path} --available"
 
 
 def test_a_suite_without_a_table_of_a_paper_says_so_when_asked(suite_file: SuiteFile, call: Harness) -> None:

@@ -67,6 +67,24 @@ def test_a_dry_run_plans_only(suite_file: SuiteFile, call: Harness, workplace: P
     assert not (workplace / ".harness").exists()
 
 
+def test_cells_that_failed_for_one_reason_are_told_once(suite_file: SuiteFile, call: Harness, workplace: Path) -> None:
+    (workplace / "failing_of_tests.py").write_text(
+        "from torch import nn\n"
+        "class Failing(nn.Module):\n"
+        "    def forward(self, images):\n"
+        "        if len(images) > 4:\n"
+        "            raise LookupError('too many')\n"
+        "        return images.flatten(1)[:, :10]\n"
+    )
+    model = ('"zoo:digits-vgg6-none"', '"python:failing_of_tests:Failing"')
+    printed = call("run", suite_file(model, ("[whitebox]", '[transfer]\nsurrogates = "batch"')))
+    assert "failed: Clean on plain, digits (test): LookupError: too many\n     traceback: " in printed.errors
+    assert (
+        "failed: PGD L∞ 8/255 crafted on batch, judged on plain, digits (test), seed 0: "
+        '"plain" has no clean predictions: LookupError: too many\n2 cells failed;'
+    ) in printed.errors
+
+
 def test_failed_cells_are_a_dash_a_reason_and_exit_code_1(
     suite_file: SuiteFile, call: Harness, workplace: Path
 ) -> None:
@@ -82,9 +100,14 @@ def test_failed_cells_are_a_dash_a_reason_and_exit_code_1(
     printed = call("run", path)
     assert printed.code == 1
     assert "–" in printed.output
-    assert "failed: Traceback" in printed.errors
-    assert "LookupError: no gradients [here]" in printed.errors
-    assert printed.errors.endswith("1 cell failed; the same command tries again.\n")
+    _, *told = printed.errors.splitlines()
+    (file,) = (workplace / ".harness" / "failures").iterdir()
+    assert told == [
+        "failed: PGD L∞ 8/255 on plain, digits (test), seed 0: LookupError: no gradients [here]",
+        f"     traceback: .harness/failures/{file.name}",
+        "1 cell failed; the same command tries again.",
+    ]
+    assert 'fragile_of_tests.py", line 5, in forward' in file.read_text()
     report = call("report", path)
     assert report.code == 1
     assert "1 cell of 4 without a record" in report.errors

@@ -70,9 +70,22 @@ MISTAKES: dict[str, tuple[tuple[str, str], str]] = {
         ("steps = 3", 'steps = 3\n[[attacks]]\nname = "pgd"'),
         'attacks[1]: two attacks are called "PGD"; give one a label',
     ),
+    "an attack with the label of clean images": (
+        ("steps = 3", 'label = "Clean"'),
+        'attacks[0]: "Clean" is what tables call images without an attack; give it another label',
+    ),
     "two threat models of one name": (
         ("[threat]", '[[threats]]\nnorm = "linf"\nepsilon = 1\n[[threats]]'),
         'threats[1]: two threat models are called "linf"; give one a name',
+    ),
+    "two budgets that are printed alike": (
+        ('epsilon = "8/255"', 'epsilon = ["8/255", 0.03137255]'),
+        'threat.epsilon: two threat models are printed "L∞ 8/255": of 0.03137254901960784 and of 0.03137255.\n'
+        "     leave one of them out",
+    ),
+    "two threat models that are printed alike": (
+        ("[threat]", '[[threats]]\nname = "other"\nnorm = "linf"\nepsilon = 0.03137255\n[[threats]]'),
+        'threats[1].epsilon: two threat models are printed "L∞ 8/255"',
     ),
     "two data sets of one name": (
         ("[dataset]", '[[datasets]]\nid = "digits"\n[[datasets]]'),

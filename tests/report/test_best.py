@@ -94,6 +94,15 @@ def test_equal_values_are_both_marked(forty: Lab) -> None:
     assert column(table(networks(forty, a=right(20), b=right(20, start=20), c=right(5)))) == [True, True, False]
 
 
+def test_a_table_of_groups_of_one_says_that_nothing_is_marked(forty: Lab) -> None:
+    lab = networks(forty, a=right(30), b=right(20))
+    made = table(lab, rows=["model", "facts.bn"])
+    assert column(made) == [None, None]
+    note = "Nothing is bold: no two entries differ only in bn; the table's among says in what else they may differ."
+    assert note in made.notes
+    assert note not in table(lab, rows=["model", "facts.bn"], among=["model", "facts.bn"]).notes
+
+
 def test_p_values_are_adjusted_for_all_pairs_of_the_group(forty: Lab) -> None:
     # Six images alone would tell two entries apart; of three entries, any of three pairs might have been tested.
     assert holm([two_sided_sign_test(6, 0)])[0] < 0.05 < holm([two_sided_sign_test(6, 0), 1.0, 1.0])[0]

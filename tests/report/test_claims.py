@@ -391,7 +391,10 @@ def test_the_page_has_a_line_per_claim_and_a_table_of_its_pairs(four: Report) ->
     assert "Attack success rate of the images" not in page
     assert "in percent of the images that the target classifies correctly when clean; where Relation = other" in small
     assert "open: 1 of 1 pairs without a test (Digits, I, ResNet: 1 of 2 records missing)." in page
-    assert "Attack success rate is greater where bn = N than where bn = Y" in page
+    assert (
+        "Attack success rate is greater where bn = N than where bn = Y, both where Relation = other architecture, "
+        "Attack = I, Target = res\n"
+    ) in page
 
 
 def test_a_suite_without_claims_has_no_word_of_them(twins: Lab) -> None:

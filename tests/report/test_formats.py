@@ -50,6 +50,30 @@ def test_a_bar_in_a_label_does_not_break_the_markdown_table(lab: Lab) -> None:
     assert "| a\\|b\\* " in pipe_table(render(lab.suite(), lab.cells(), lab.store).tables[0])
 
 
+@pytest.mark.parametrize(
+    ("label", "escaped"),
+    [
+        ("_a_ resnet20_bn", r"\_a\_ resnet20_bn"),
+        ("Net <ours> <0.1", r"Net \<ours> <0.1"),
+        ("> `q` ~b~ $x$", r"\> \`q\` \~b\~ \$x\$"),
+        ("[x](y)", r"\[x\](y)"),
+        (r"a\|b \frac", r"a\\\|b \frac"),
+        ("a &amp; b & c", r"a \&amp; b & c"),
+        ("two\nlines", "two lines"),
+    ],
+)
+def test_labels_and_titles_are_no_markup(label: str, escaped: str, lab: Lab) -> None:
+    lab.model("m", label=label)
+    lab.judge_clean("m", [True] * 4)
+    spec = TableSpec(name="tab", title=label, rows=["model"], columns=["dataset"], value="clean_accuracy")
+    made = render(lab.suite(spec, title=label), lab.cells(), lab.store)
+    assert f"| {escaped} " in pipe_table(made.tables[0])
+    page = made.page({"tab": "tab.png"})
+    assert page.startswith(f"# {escaped}\n")
+    assert f"### {escaped}\n" in page
+    assert f"![{escaped}](tab.png)" in page
+
+
 def test_spread_and_incomplete_means_are_written_beside_the_number(lab: Lab) -> None:
     lab.model("m")
     lab.judge_clean("m", [True] * 4)
@@ -73,6 +97,31 @@ def test_csv_reads_back_with_one_line_per_cell(whitebox: Lab) -> None:
     assert missing.value.isna().all()
 
 
+def test_csv_has_a_line_per_name_of_one_model_and_marks_them_all(lab: Lab) -> None:
+    for name, correct in (("a", [True] * 4), ("b", [False] * 4), ("a-again", None)):
+        lab.model(name)
+        lab.judge_clean(name, [True] * 4, run=False)
+        if correct:
+            cell = lab.attack(name, name, correct)
+            names = {"surrogate": "a-again", "target": "a-again"}
+            lab.planned.extend([cell.model_copy(update=names)] if name == "a" else [])
+    spec = TableSpec(name="tab", rows=["model"], columns=["attack"], clean=False, best="greatest")
+    frame = pd.read_csv(io.StringIO(csv(render(lab.suite(spec), lab.cells(), lab.store).tables[0])))
+    assert frame[["target", "value", "best"]].values.tolist() == [
+        ["a", 1.0, True], ["b", 0.0, True], ["a-again", 1.0, True],
+    ]  # fmt: skip
+
+
+def test_seeds_are_whole_numbers_in_the_csv_of_a_table_with_comparisons(lab: Lab) -> None:
+    lab.model("m")
+    lab.judge_clean("m", [True] * 4)
+    for seed in (0, 1):
+        lab.attack("m", "m", [True] * 4, seed=seed)
+    spec = TableSpec(name="tab", rows=["model"], columns=["seed", "spread"], clean=False)
+    frame = pd.read_csv(io.StringIO(csv(render(lab.suite(spec), lab.cells(), lab.store).tables[0])), dtype=str)
+    assert frame["seed"].fillna("").tolist() == ["0", "1", ""]
+
+
 def test_csv_keeps_full_precision(transfer: Lab) -> None:
     frame = pd.read_csv(io.StringIO(csv(render(transfer.suite(), transfer.cells(), transfer.store).tables[0])))
     assert (frame.value == 1 / 3).sum() == 3
@@ -92,7 +141,7 @@ def test_json_reads_back_with_the_records_behind_every_entry(whitebox: Lab) -> N
 
 def printed(made: Table, width: int) -> str:
     console = Console(width=width, file=io.StringIO(), record=True)
-    console.print(terminal(made, width))
+    console.print(terminal(made, width), crop=False)
     return console.export_text()
 
 
@@ -107,6 +156,13 @@ def test_terminal_leaves_intervals_out_when_they_do_not_fit(whitebox: Lab) -> No
     assert "75.0" in text
     assert "±" not in text
     assert "Left out here, for width: intervals" in text
+
+
+@pytest.mark.parametrize("width", [10, 20, 40, 60])
+def test_terminal_cuts_no_name_and_no_number_however_narrow(whitebox: Lab, width: int) -> None:
+    lines = [line.split() for line in printed(whitebox_table(whitebox), width).splitlines()]
+    assert ["Plain", "N", "75.0", "50.0", "75.0", "25.0", "50.0"] in lines
+    assert ["Batch", "Y", "100.0", "25.0", "50.0", "0.0", "–"] in lines
 
 
 def test_terminal_leaves_spreads_out_before_intervals(lab: Lab) -> None:

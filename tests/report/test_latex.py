@@ -298,6 +298,17 @@ def test_special_characters_are_printed_as_they_are(text: str, expected: str) ->
     assert escape(text) == expected
 
 
+def test_a_line_that_begins_with_a_bracket_or_a_star_is_no_argument_of_the_line_above(lab: Lab) -> None:
+    for name, label in (("a", "[12] baseline"), ("b", "*ours*"), ("c", "c")):
+        lab.model(name, label=label)
+        lab.judge_clean(name, [True] * 4)
+    spec = TableSpec(name="tab", rows=["model"], columns=["dataset"], value="clean_accuracy")
+    text = latex(render(lab.suite(spec), lab.cells(), lab.store).tables[0])
+    assert [line.split("&")[0].strip() for line in text.splitlines() if "&" in line][1:] == [
+        "{}[12] baseline", "{}*ours*", "c",
+    ]  # fmt: skip
+
+
 def test_repeated_row_headers_are_printed_once_per_group(transfer: Lab) -> None:
     spec = TableSpec(rows=["attack", "surrogate"], columns=["target", "mean"], value="attack_success_rate")
     rows = rows_of(latex(render(transfer.suite(spec), transfer.cells(), transfer.store).tables[0]))

@@ -234,7 +234,7 @@ def test_a_failed_cell_says_why(lab: Lab) -> None:
     first = lab.attack("m", "m", None, "PGD")
     second = lab.attack("m", "m", None, "CW")
     lab.store.fail(first.id, "images left the ball by 0.1\nmore")
-    lab.store.fail(second.id, "Traceback (most recent call last):\n  File x\nKeyError: 'y'")
+    lab.store.fail(second.id, "KeyError: 'y'\n\nTraceback (most recent call last):\n  File x\nKeyError: 'y'")
     made = table(lab, ["model"], ["attack"], clean=False)
     assert numbers(made) == [["failed", "failed"]]
     assert "– 2 of 2 cells failed: images left the ball by 0.1; KeyError: 'y'." in made.notes
@@ -394,3 +394,37 @@ def test_two_decimals_are_printed_only_for_ten_thousand_samples(lab: Lab) -> Non
     lab.judge_clean("m", [T] * 10_000)
     lab.attack("m", "m", [i < 3931 for i in range(10_000)])
     assert table(lab, ["model"], ["attack"]).decimals == 2
+
+
+# --- distances ----------------------------------------------------------------------------------------------------
+
+
+def test_a_mean_distance_says_that_images_without_an_attack_count_as_zero(lab: Lab) -> None:
+    for name in ("m", "n"):
+        lab.model(name)
+        lab.judge_clean(name, [T, T, T, F])
+        lab.attack("m", name, [F, F, F, F], l2=[1.0, 1.0, 1.0, 0.0])
+    note = "Images that are wrong when clean are not attacked and count as 0."
+    keys: dict[str, Any] = {"rows": ["target"], "columns": ["attack"], "value": "mean_l2"}
+    for mode, denominator, said in (
+        ("whitebox", "all", True), ("whitebox", "own-correct", False), ("transfer", "all", False),
+    ):  # fmt: skip
+        spec = TableSpec.model_validate({**keys, "mode": mode, "denominator": denominator})
+        made = render(lab.suite(spec), lab.cells(), lab.store).tables[0]
+        assert (note in made.notes) == said
+
+
+# --- filters ------------------------------------------------------------------------------------------------------
+
+
+def test_a_filter_by_what_is_one_models_name_and_anothers_label_is_a_mistake(lab: Lab) -> None:
+    lab.model("none", label="bn")
+    lab.model("bn", label="mine")
+    for name in ("none", "bn"):
+        lab.judge_clean(name, [T] * 4)
+        lab.attack(name, name, [T] * 4)
+    suite = lab.suite(TableSpec(rows=["model"], columns=["attack"], where={"model": "bn"}))
+    with pytest.raises(HarnessError, match="'bn' is the name of one model and the label of another, \"none\""):
+        render(suite, lab.cells(), lab.store)
+    other = lab.suite(TableSpec(rows=["model"], columns=["attack"], where={"model": "none"}))
+    assert len(render(other, lab.cells(), lab.store).tables[0].rows) == 1

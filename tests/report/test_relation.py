@@ -155,6 +155,11 @@ def test_a_place_of_several_trainings_gives_each_mean_its_own_runs(lab: Lab) -> 
         lab.attack("v0", target, [i >= hits for i in range(4)], mode="transfer")
     made = table(lab, ["target", "mean.white-box", "mean.same-architecture"], rows=["surrogate"])
     assert numbers(made) == [[62.5, 100, 25]]
+    assert (
+        "Where surrogate and target have one label, the entry mixes models attacked by themselves with others: 1 of "
+        "its 2 runs are white-box."
+    ) in made.notes
+    assert not any("the entry is white-box" in note for note in made.notes)
 
 
 def test_in_white_box_tables_there_are_no_relations_to_take_means_over(whitebox: Lab) -> None:

@@ -79,6 +79,8 @@ def test_a_shipped_suite_is_sound_and_named_like_its_file(name: str) -> None:
     assert load_suite(name).name == name
 
 
+TABLE = '[[tables]]\nrows = "model"\ncolumns = "attack"\n'
+
 WRONG: dict[str, tuple[tuple[str, str], str]] = {
     "an unknown table": (("[whitebox]", "[whitebocks]"), "whitebocks: unknown key.\n     did you mean: whitebox?"),
     "an unknown key of a model": (
@@ -137,6 +139,14 @@ WRONG: dict[str, tuple[tuple[str, str], str]] = {
         ('{ bn = "N" }', "{ bn = [1] }"),
         "facts.bn: input should be a valid string or a valid integer or a valid number or a valid boolean",
     ),
+    "a fact that is no number": (
+        ('{ bn = "N" }', "{ quality = nan }"),
+        "facts.quality: input should be a valid string or a valid integer or a finite number or a valid boolean",
+    ),
+    "a fact without bounds": (
+        ("steps = 3", "facts = { quality = -inf }"),
+        "attacks[0].facts.quality: input should be a valid string or a valid integer or a finite number",
+    ),
     "seeds of the wrong type": (
         ('name = "sound"', 'name = "sound"\nseeds = ["a"]'),
         "seeds[0]: input should be a valid integer (given: 'a')",
@@ -154,6 +164,18 @@ WRONG: dict[str, tuple[tuple[str, str], str]] = {
     "a name with a path in it": (
         ('"sound"', '"a/b"'),
         "name: write letters, digits, dots, hyphens and underscores only",
+    ),
+    "a table that would be written elsewhere": (
+        ("[whitebox]", f'{TABLE}name = "../../outside"\n[whitebox]'),
+        "tables[0].name: write letters, digits, dots, hyphens and underscores only, beginning with a letter or digit",
+    ),
+    "a table whose name is no link": (
+        ("[whitebox]", f'{TABLE}name = "t t"\n[whitebox]'),
+        "tables[0].name: write letters, digits, dots, hyphens and underscores only",
+    ),
+    "a table whose name no file can have": (
+        ("[whitebox]", f'{TABLE}name = "{300 * "x"}"\n[whitebox]'),
+        "tables[0].name: write at most 100 characters",
     ),
     "a table where a list belongs": (("[[attacks]]", "[attacks]"), "attacks: write [[attacks]], once per entry"),
     "a list where a table belongs": (
