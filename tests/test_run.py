@@ -342,7 +342,7 @@ def test_an_attack_that_leaves_its_threat_model_has_no_record_and_its_own_exit_c
     assert "pgd" in ATTACKS
     monkeypatch.setitem(ATTACKS._entries, "cheat", lambda: Cheat())
     results = run(suite_file(("[[attacks]]", '[[attacks]]\nname = "cheat"\n[[attacks]]')), overrides=["batch_size=4"])
-    cheats = {cell.id for cell in results.plan.cells.cells if cell.attack == "CHEAT"}
+    cheats = {cell.id for cell in results.plan.cells.cells if cell.attack == "Cheat"}
     assert set(results.outcome.failures) == cheats
     assert (results.outcome.computed, results.outcome.violations, results.outcome.exit_code) == (4, 2, 4)
     for id in cheats:

@@ -67,7 +67,8 @@ def test_every_format_says_what_became_of_every_cell_that_changed(name: str) -> 
 
 @pytest.mark.parametrize("name", sorted(set(FORMATS.names()) - {"github"}))
 def test_names_are_no_markup(name: str) -> None:
-    assert "[b]x[/b]" in text(name, check(baseline(), baseline(entry(right(6), label="[b]x[/b]"))))
+    shown = r"\[b\]x\[/b\]" if name == "markdown" else "[b]x[/b]"
+    assert shown in text(name, check(baseline(), baseline(entry(right(6), label="[b]x[/b]"))))
 
 
 # --- terminal ---------------------------------------------------------------------------------------------------
