@@ -26,6 +26,11 @@ Read = Callable[[npt.NDArray[np.int64]], Array]
 """Indices (M,) to pixels (M, C, H, W), uint8 or float32 in [0, 1]."""
 
 
+def numbered(classes: tuple[str, ...]) -> bool:
+    """Whether classes are called by their numbers, as in files without names."""
+    return classes == tuple(map(str, range(len(classes))))
+
+
 @dataclass(frozen=True)
 class Source:
     """A whole data set, pixels on demand.

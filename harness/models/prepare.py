@@ -29,6 +29,7 @@ LARGEST_DEVIATION = {"float32": 1e-3, "tf32": 1e-2, "bfloat16": 5e-2}
 GPUs, where torch rounds float32 to TF32 unless told otherwise, an eighth of that."""
 
 EXACT: PassPrecision = "float32"
+"""In which a twin is held against the original; the last resort of all others."""
 
 SAFETY = 4
 """How much more than on a few clean images a twin may deviate on adversarial ones."""

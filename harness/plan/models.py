@@ -14,7 +14,7 @@ from harness.attacks import as_float
 from harness.cells import ModelEntry
 from harness.core.errors import HarnessError
 from harness.core.geometry import Geometry
-from harness.data import ChosenImages, Dataset
+from harness.data import ChosenImages, Dataset, numbered
 from harness.models import load_model
 from harness.models.classifier import Classifier, undisturbed
 from harness.models.folded import check_folded_view, take_folded_view
@@ -160,8 +160,7 @@ def probe(classifier: Classifier, dataset: Dataset, spec: ModelSpec, at_once: in
     logits = answer(classifier, first_images(dataset, min(at_once, TIMED_IMAGES[0])), dataset.name, spec)
     seconds = timed(classifier, dataset, spec)
     classes, expected = logits.shape[1], len(dataset.classes)
-    numbered = dataset.classes == tuple(str(number) for number in range(expected))
-    if classes < expected or (classes > expected and not numbered):
+    if classes < expected or (classes > expected and not numbered(dataset.classes)):
         raise HarnessError(
             f'model "{spec.id}" has {classes} classes, {dataset.name} has {expected}; their labels do not match'
         )

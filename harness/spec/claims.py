@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from harness.spec.parts import Strict
+from harness.core.validation import Strict
 from harness.spec.tables import Denominator, Names
 
 ClaimValue = Literal["robust_accuracy", "attack_success_rate", "robust_error", "clean_accuracy", "clean_error"]

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from harness.core.geometry import Interpolation
 from harness.core.numbers import Number
 from harness.core.threat import Goal, Norm, ThreatModel
+from harness.core.validation import Strict
 
 T = TypeVar("T")
 
@@ -50,12 +51,6 @@ def _budgets(values: list[float]) -> list[float]:
         if value <= 0:
             raise ValueError(f"{value:g} must be greater than 0")
     return distinct(values)
-
-
-class Strict(BaseModel):
-    """A table of a suite file: unknown keys are mistakes, and so are values that only look right ("10" for 10)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class DatasetInPaper(Strict):

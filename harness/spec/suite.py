@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from harness.core.precision import Precision
+from harness.core.validation import Strict
 from harness.spec.claims import ClaimSpec
 from harness.spec.parts import (
     AttackSpec,
     DatasetSpec,
     FileName,
     ModelSpec,
-    Strict,
     ThreatSpec,
     TransferSpec,
     WhiteboxSpec,

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from harness.spec.parts import FileName, Strict, as_list, distinct
+from harness.core.validation import Strict
+from harness.spec.parts import FileName, as_list, distinct
 
 Value = Literal[
     "robust_accuracy", "attack_success_rate", "robust_error", "clean_accuracy", "clean_error", "mean_l2", "mean_linf",

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from harness.attacks import as_float
 from harness.core.errors import HarnessError, in_one_line
-from harness.data import Dataset
+from harness.data import Dataset, numbered
 from harness.models.card import Card
 from harness.models.classifier import Classifier, undisturbed
 from harness.train.changes import set_training_mode
@@ -47,11 +47,6 @@ def check_classes(train_set: Dataset, test_set: Dataset) -> None:
         f"the classes of {train_set.name} and {test_set.name} are not the same: {which}.\n"
         "     the network knows them by number; in folders, an empty one keeps the number of a class without images"
     )
-
-
-def numbered(classes: tuple[str, ...]) -> bool:
-    """Whether classes are called by their numbers."""
-    return classes == tuple(map(str, range(len(classes))))
 
 
 @torch.no_grad()
