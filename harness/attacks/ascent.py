@@ -191,11 +191,11 @@ class Sparse:
 
     def last(self) -> int:
         """See `Rule`: every phase looks at its start."""
-        return len(self._places()) - 1
+        return len(places(self.steps)) - 1
 
     def is_first(self, passes: Tensor) -> Tensor:
         """See `Rule`."""
-        return _lookup(tuple(place.is_first for place in self._places()), passes)
+        return _lookup(tuple(place.is_first for place in places(self.steps)), passes)
 
     def is_inside(self, passes: Tensor) -> Tensor:
         """See `Rule`."""
@@ -212,7 +212,7 @@ class Sparse:
         radius = threat.epsilon * self._factor(flight.steps)
         point, gradient = self._check(flight, gradient, radius)
         ahead = point + flight.step_size * sparse_sign(gradient, flight.share)
-        ending = _lookup(tuple(place.is_last for place in self._places()), flight.steps)
+        ending = _lookup(tuple(place.is_last for place in places(self.steps)), flight.steps)
         ahead = torch.where(ending.view(-1, 1, 1, 1), flight.best, ahead)
         following = threat.epsilon * self._factor(flight.steps + 1)
         for size in following.unique().tolist():
@@ -223,7 +223,7 @@ class Sparse:
 
     def _check(self, flight: Ascent, gradient: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
         """Set the length of the next steps and their number of pixels, where a check is due."""
-        due = _lookup(tuple(place.is_due for place in self._places()), flight.steps)
+        due = _lookup(tuple(place.is_due for place in places(self.steps)), flight.steps)
         support = (flight.best != flight.images).flatten(1).sum(1).float()
         shrunk = support < STILL_AS_MANY * flight.support
         longest = radius.view(-1, 1, 1, 1)
@@ -240,18 +240,20 @@ class Sparse:
         flight.share = torch.where(rows, support / points[0].numel() * MOVED_SHARE, flight.share)
         flight.step_size = torch.where(rows.view(-1, 1, 1, 1), radius, flight.step_size)
 
-    def _places(self) -> list[Place]:
-        """Of every pass."""
-        counts = [math.ceil(share * self.steps) for _, share in BUDGETS[:-1]]
-        counts.append(max(self.steps - sum(counts), 0))
-        return [
-            Place(factor, number == 0, number > 0 and number % checks(count) == 0, number == count)
-            for (factor, _), count in zip(BUDGETS, counts, strict=True)
-            for number in range(count + 1)
-        ]
-
     def _factor(self, passes: Tensor) -> Tensor:
-        return _lookup(tuple(place.factor for place in self._places()), passes)
+        return _lookup(tuple(place.factor for place in places(self.steps)), passes)
+
+
+@lru_cache(maxsize=8)
+def places(steps: int) -> tuple[Place, ...]:
+    """Where in its phase every pass of an attack in L1 is."""
+    counts = [math.ceil(share * steps) for _, share in BUDGETS[:-1]]
+    counts.append(max(steps - sum(counts), 0))
+    return tuple(
+        Place(factor, number == 0, number > 0 and number % checks(count) == 0, number == count)
+        for (factor, _), count in zip(BUDGETS, counts, strict=True)
+        for number in range(count + 1)
+    )
 
 
 def checks(steps: int) -> int:

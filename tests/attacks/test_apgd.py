@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from harness.attacks import Crafted, Samples, Setting
 from harness.attacks.apgd import APGD, ranked_others
-from harness.attacks.ascent import Sparse, intervals, sparse_sign
+from harness.attacks.ascent import Sparse, intervals, places, sparse_sign
 from harness.core.balls import ball_of
 from harness.core.errors import HarnessError
 from harness.core.losses import margin
@@ -51,19 +51,19 @@ def test_checkpoints_are_those_of_the_paper() -> None:
 
 
 def test_l1_spends_its_steps_in_three_shrinking_balls() -> None:
-    places = Sparse(100)._places()
-    assert [sum(place.factor == budget for place in places) for budget in (3, 2, 1)] == [31, 31, 41]
-    assert Sparse(100).last() == len(places) - 1
-    assert [number for number, place in enumerate(places) if place.is_first] == [0, 31, 62]
-    assert [number for number, place in enumerate(places) if place.is_last] == [30, 61, 102]
+    passes = places(100)
+    assert [sum(place.factor == budget for place in passes) for budget in (3, 2, 1)] == [31, 31, 41]
+    assert Sparse(100).last() == len(passes) - 1
+    assert [number for number, place in enumerate(passes) if place.is_first] == [0, 31, 62]
+    assert [number for number, place in enumerate(passes) if place.is_last] == [30, 61, 102]
 
 
 def test_l1_looks_at_its_progress_after_every_25th_of_a_phase() -> None:
-    everywhere = [not place.is_first for place in Sparse(100)._places()]
-    assert [place.is_due for place in Sparse(100)._places()] == everywhere, "which is every step of the usual hundred"
-    due = [number for number, place in enumerate(Sparse(126)._places()) if place.is_due]
+    everywhere = [not place.is_first for place in places(100)]
+    assert [place.is_due for place in places(100)] == everywhere, "which is every step of the usual hundred"
+    due = [number for number, place in enumerate(places(126)) if place.is_due]
     assert due == [*range(1, 39), *range(40, 78), *range(80, 129, 2)], "one phase of 50 steps"
-    long = [number for number, place in enumerate(Sparse(1000)._places()) if place.is_due]
+    long = [number for number, place in enumerate(places(1000)) if place.is_due]
     assert long == [*range(12, 301, 12), *range(313, 602, 12), *range(618, 1003, 16)]
 
 
