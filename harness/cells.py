@@ -6,10 +6,10 @@ loading a model.
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Literal
 
+from harness.asked import Asked, run_of
 from harness.core.errors import HarnessError, in_one_line
 from harness.core.validation import Closed
 from harness.store import ModelDescription, Store
@@ -111,32 +111,6 @@ class DatasetEntry(Closed):
     """Of a feature set: sha256 over what its images were made from. Sets of one origin are paired image by image."""
 
 
-class Asked(Closed):
-    """How the last run was asked for, in so far as it decides what the cells are."""
-
-    path: str
-    """The suite as the command names it; suites/<name>.toml for one that is found by name."""
-    limit: int | None = None
-    """`--limit`."""
-    seed: int | None = None
-    """`--seed`."""
-    overrides: list[str] = []
-    """`--set`."""
-    random_weights: bool = False
-    """`--random-weights`."""
-    available: bool = False
-    """`--available`."""
-
-    @property
-    def command(self) -> str:
-        """The command that asks for it again."""
-        numbers = [("--limit", self.limit), ("--seed", self.seed)]
-        options = [part for option, value in numbers if value is not None for part in (option, str(value))]
-        options += [part for override in self.overrides for part in ("--set", override)]
-        switches = [("--random-weights", self.random_weights), ("--available", self.available)]
-        return shlex.join(["harness", "run", self.path, *options, *(option for option, given in switches if given)])
-
-
 class Cells(Closed):
     """All cells of a suite, as the last plan resolved them."""
 
@@ -183,11 +157,6 @@ class Cells(Closed):
     def missing(self, store: Store) -> list[Cell]:
         """The cells without a record."""
         return [cell for cell in (*self.cells, *self.carried) if cell.id not in store]
-
-
-def run_of(suite: str) -> str:
-    """The command that runs a suite of which only the name is known."""
-    return Asked(path=f"suites/{suite}.toml").command
 
 
 def cells_path(store: Store, suite: str) -> Path:

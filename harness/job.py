@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,32 +17,31 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from harness.attacks import Crafted, Samples, Setting, as_float
+from harness.attacks import Samples, Setting, as_float
 from harness.attacks.resolve import ResolvedAttack
 from harness.attacks.whole_batches import asked_whole
 from harness.core.errors import HarnessError
 from harness.core.precision import PassPrecision, Precision, stages
 from harness.core.threat import ThreatModel
-from harness.judging import NO_MEMBER, Arena, Batch, join, judge, reached, verify, wanted_classes, whole_batches
+from harness.job_state import State
+from harness.judging import (
+    NO_MEMBER,
+    Arena,
+    Batch,
+    check_crafted,
+    join,
+    judge,
+    reached,
+    verify,
+    wanted_classes,
+    whole_batches,
+)
 from harness.keeping import Keeper
 from harness.models.classifier import Classifier, undisturbed
 from harness.models.prepare import prepare
 
 PROBE_IMAGES = 16
 """Real images on which a fast twin is compared with its original."""
-
-
-class State(NamedTuple):
-    """How far a job is."""
-
-    wanted: Tensor
-    """(N,) true or wanted classes."""
-    todo: Tensor
-    """(N,) samples without outcomes; updated in place."""
-    decided: Tensor
-    """(N,) samples that need no attack."""
-    whole: bool
-    """Whether batches are those of `whole_batches`."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +152,7 @@ class CraftJob:
             setting = replace(setting, exact=cache(lambda: prepare(surrogate, probe, "float32", full)[:2]))
         with undisturbed(surrogate):
             waiting: list[Batch] = []
-            for rows in self._groups(state, arena.batch_size):
+            for rows in state.groups(arena.batch_size, self.attack.attack.batch_dependent):
                 together = asked_whole(fast.model, len(rows), self.attack.name)
                 with together if surrogate.batch_dependent else nullcontext():
                     for batch in self._craft(fast.model, arena, rows, state, setting):
@@ -165,23 +163,12 @@ class CraftJob:
             if waiting:
                 yield join(waiting)
 
-    def _groups(self, state: State, batch_size: int) -> list[Tensor]:
-        """Rows of the samples that the attack is given together.
-
-        Where results depend on the batch, its composition may not depend on what was finished before: batches are
-        cut from all undecided samples, and one with a missing sample runs whole.
-        """
-        undecided = (~state.decided).nonzero()[:, 0]
-        if state.whole or self.attack.attack.batch_dependent:
-            return [rows for rows in undecided.split(batch_size) if state.todo[rows].any()]
-        return [undecided[state.todo[undecided]]]
-
     def _craft(self, model: nn.Module, arena: Arena, rows: Tensor, state: State, setting: Setting) -> Iterator[Batch]:
         """Run the attack on some samples; those that are not to do only take part."""
         samples = Samples(arena.images[rows], state.wanted[rows], arena.indices[rows])
         owed = torch.ones_like(rows, dtype=torch.bool)
         for crafted in self.attack.attack.craft(model, samples, setting):
-            self._check_crafted(crafted, samples, owed)
+            check_crafted(crafted, samples, owed, self.attack.name)
             owed[crafted.rows] = False
             member = torch.full_like(crafted.rows, NO_MEMBER) if crafted.member is None else crafted.member
             batch = Batch(rows[crafted.rows], *crafted[1:4], member)
@@ -192,11 +179,3 @@ class CraftJob:
             raise HarnessError(
                 f'attack "{self.attack.name}" returned no image for {int(owed.sum())} of {len(rows)} samples'
             )
-
-    def _check_crafted(self, crafted: Crafted, samples: Samples, owed: Tensor) -> None:
-        """Raise HarnessError when an attack returns images of another shape, or a sample twice."""
-        expected, got = (len(crafted.rows), *samples.images.shape[1:]), tuple(crafted.adversarial.shape)
-        if got != expected:
-            raise HarnessError(f'attack "{self.attack.name}" returned images of shape {got} instead of {expected}')
-        if not owed[crafted.rows].all() or len(crafted.rows.unique()) != len(crafted.rows):
-            raise HarnessError(f'attack "{self.attack.name}" returned a sample twice')

@@ -17,9 +17,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from harness.attacks import as_float
+from harness.attacks import Crafted, Samples, as_float
 from harness.core.balls import BALLS
-from harness.core.errors import ThreatModelViolation
+from harness.core.errors import HarnessError, ThreatModelViolation
 from harness.core.randomness import Draws
 from harness.core.tf32 import full_float32
 from harness.core.threat import ThreatModel
@@ -113,6 +113,22 @@ class Batch(NamedTuple):
 def whole_batches(chosen: Tensor, batch_size: int) -> Tensor:
     """(N,) all samples of every batch of consecutive ones that has a chosen one; the last batch may be smaller."""
     return torch.cat([part.any().expand(len(part)) for part in chosen.split(batch_size)])
+
+
+def check_crafted(crafted: Crafted, samples: Samples, owed: Tensor, name: str) -> None:
+    """Raise HarnessError when an attack returns images of another shape, or a sample that is not owed, or one twice.
+
+    Args:
+        crafted: what the attack of this name returns for some of the samples.
+        samples: all that it was given.
+        owed: (M,) which of them it has not returned yet.
+        name: of the attack.
+    """
+    expected, got = (len(crafted.rows), *samples.images.shape[1:]), tuple(crafted.adversarial.shape)
+    if got != expected:
+        raise HarnessError(f'attack "{name}" returned images of shape {got} instead of {expected}')
+    if not owed[crafted.rows].all() or len(crafted.rows.unique()) != len(crafted.rows):
+        raise HarnessError(f'attack "{name}" returned a sample twice')
 
 
 def verify(batch: Batch, arena: Arena, threat: ThreatModel, attack: str) -> dict[str, Tensor]:

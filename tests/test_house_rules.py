@@ -15,8 +15,17 @@ TOOLS = {
     "imports go down the stack": [str(Path(sys.executable).with_name("lint-imports"))],
 }
 
+LONGEST_MODULE = 200
+"""Lines; what is longer holds two concepts."""
+
 
 @pytest.mark.parametrize("rule", TOOLS)
 def test_house_rule_holds(rule: str) -> None:
     result = subprocess.run(TOOLS[rule], cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, f"{rule}:\n{result.stdout}{result.stderr}"
+
+
+def test_every_module_is_short() -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in (ROOT / "harness").rglob("*.py")}
+    assert lengths
+    assert {path.name: length for path, length in lengths.items() if length > LONGEST_MODULE} == {}

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 
 from harness.attacks import Samples, as_float
-from harness.attacks.transforms import Probability, ScaleCopies, View
+from harness.attacks.input_transforms import Probability, ScaleCopies, View
 from harness.core.errors import HarnessError
 from harness.core.randomness import Draws
 

@@ -11,9 +11,11 @@ from pydantic import Field
 from torch import Tensor
 
 from harness.attacks import ATTACKS, Attack, Crafted, Model, Plain, Samples, Setting, fooled
-from harness.attacks.ascent import Ascent, Halving, Rule, Sparse
+from harness.attacks.ascent import Ascent, Rule
+from harness.attacks.halving import Halving
 from harness.attacks.loop import input_gradient
 from harness.attacks.slots import fly, looks_after, takeoff
+from harness.attacks.sparse import Sparse
 from harness.core.errors import HarnessError
 from harness.core.losses import LOSSES, Loss, targeted_dlr
 from harness.core.threat import Norm, ThreatModel

@@ -16,9 +16,10 @@ from torch import Tensor
 
 from harness.attacks import ATTACKS, Attack, Crafted, Model, Plain, Samples, Setting, fooled
 from harness.attacks.apgd import ranked_others
-from harness.attacks.boundary import Boundary, nearest_boundary
-from harness.attacks.hyperplane import length
-from harness.attacks.slots import Flight, Stepper, fly, takeoff
+from harness.attacks.boundary import nearest_boundary
+from harness.attacks.crossing import Crossing, biased_step
+from harness.attacks.distances import smallest_distances
+from harness.attacks.slots import fly, takeoff
 from harness.core.balls import ball_of
 from harness.core.errors import HarnessError
 from harness.core.losses import margin
@@ -26,40 +27,6 @@ from harness.core.threat import Norm, ThreatModel
 
 USUAL_RIVALS = 9
 """Wrong classes of a model with ten, for which the cost is planned where the number of classes matters."""
-
-SHORTEST = 1e-8
-"""Of a step, where the share of two steps is taken."""
-
-
-@dataclass
-class Crossing(Flight):
-    """Samples on their way across a boundary and back. All trials of a sample are one flight, to share what is nearest.
-
-    `runs` counts the trials and `steps` the steps of the current one.
-    """
-
-    rivals: Tensor
-    """(B, R) wrong classes by descending clean logit, as many as the attack aims at."""
-    nearest: Tensor
-    """(B, C, H, W) the nearest point that fools the model; before there is one, the point closest to that."""
-    distance: Tensor
-    """(B,) its distance, float64; infinite before there is one."""
-    lead: Tensor
-    """(B,) the highest lead of a wrong class so far."""
-
-
-def biased_step(images: Tensor, boundary: Boundary, norm: Norm, alpha_max: float, eta: float) -> Tensor:
-    """From the points where a boundary was linearised to the next ones (Croce & Hein 2020, algorithm 1).
-
-    The shorter the step from the point compared to that from the clean image, the smaller the share of the latter;
-    `alpha_max` bounds it. `eta` is the overshoot. (B, C, H, W).
-    """
-    points, clean = boundary.points, images.flatten(1)
-    change, change_of_clean = boundary.step_from(norm, points), boundary.step_from(norm, clean)
-    short, long = (length(step, norm).clamp_min(SHORTEST) for step in (change, change_of_clean))
-    alpha = (short / (short + long)).clamp_max(alpha_max).to(points.dtype)[:, None]
-    ahead = (1 - alpha) * (points + eta * change) + alpha * (clean + eta * change_of_clean)
-    return ahead.clamp(0, 1).view_as(images)
 
 
 @dataclass(frozen=True)
@@ -175,22 +142,6 @@ class FAB(Plain):
             following.adversarial = self._start(following, setting)
             flight.put(again, following)
         return done, known
-
-
-def smallest_distances(attack: Stepper[Any], model: Model, samples: Samples, setting: Setting) -> Tensor:
-    """(M,) distances, float64, of what an attack proposes where it never stops early; infinite where none fools.
-
-    Zero where the clean image fools the model.
-    """
-    setting = replace(setting, stop_when_fooled=False)
-    smallest = torch.full(samples.classes.shape, torch.inf, dtype=torch.float64, device=samples.classes.device)
-    for part in fly(attack, model, samples, setting):
-        for points in (part.adversarial, samples.pixels(part.rows)):
-            with torch.no_grad():
-                success = fooled(model(points), samples.classes[part.rows], setting.threat, setting.slack)
-            away = ball_of(setting.threat).distance(samples.pixels(part.rows), points)
-            smallest[part.rows[success]] = away[success]
-    return smallest
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from pydantic import Field
 
 from harness.attacks import ATTACKS, PRESETS, Attack
 from harness.attacks.admix import Admix
+from harness.attacks.gradient_transforms import Momentum, NesterovMomentum, Smooth
+from harness.attacks.input_transforms import DiverseInput, ScaleCopies
 from harness.attacks.loop import GradientAttack
-from harness.attacks.transforms import DiverseInput, Momentum, NesterovMomentum, ScaleCopies, Smooth
 from harness.attacks.variance import VarianceTuning
 from harness.core.errors import HarnessError
 from harness.core.losses import LossName

@@ -11,18 +11,17 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from harness.attacks import Attack, Crafted, Model, Samples, Setting
 from harness.attacks.fence import NORMS, Counting, seed_of, seeded
-from harness.attacks.torchattacks_passes import REPEATS, STEPS, defaults_of, most_passes
+from harness.attacks.torchattacks_parameters import NOT_KEYS, annotation_of
+from harness.attacks.torchattacks_passes import defaults_of, most_passes
 from harness.core.balls import ball_of
 from harness.core.errors import HarnessError, did_you_mean
-from harness.core.numbers import Number
 from harness.core.threat import Norm, ThreatModel
 from harness.models.classifier import undisturbed
 
@@ -45,19 +44,9 @@ NEVER_TARGETED = frozenset({"FAB"})
 FEWEST_CLASSES = {"APGDT": 4, "AutoAttack": 4}
 """How many logits the targeted DLR loss of torchattacks looks at, whatever the number of classes."""
 
-COUNTS = frozenset({
-    *STEPS, *REPEATS, "N", "nb_sample", "max_batch_size", "batch_max", "len_kernel", "n_classes"
-})  # fmt: skip
-"""Parameters of which there is at least one; other parameters whose default is an int are measures."""
-
-PROBABILITIES = frozenset({"diversity_prob", "prob", "p_init"})
-"""Parameters between 0 and 1."""
 
 STAND_IN = nn.BatchNorm2d(1)
 """A model to construct attacks with before there is one; making it draws no random numbers."""
-
-NOT_KEYS = frozenset({"self", "model", "eps", "max_epsilon", "norm", "seed"})
-"""Parameters that the harness fills in: they come from the threat model and the suite's seed."""
 
 
 @dataclass(frozen=True)
@@ -185,23 +174,9 @@ def factory_of(name: str) -> Callable[..., Attack]:
         return TorchattacksAttack(name, arguments, norms)
 
     factory.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
-        inspect.Parameter(p.name, inspect.Parameter.KEYWORD_ONLY, default=p.default, annotation=_annotation(p))
+        inspect.Parameter(p.name, inspect.Parameter.KEYWORD_ONLY, default=p.default, annotation=annotation_of(p))
         for p in accepted.values()
         if p.name not in NOT_KEYS and p.kind is p.POSITIONAL_OR_KEYWORD
     ])  # fmt: skip
     factory.__doc__ = f"torchattacks' {name}."
     return factory
-
-
-def _annotation(parameter: inspect.Parameter) -> Any:
-    """What a parameter's default and name say about its values."""
-    if parameter.name in COUNTS:
-        return Annotated[int, Field(ge=1)]
-    if parameter.name in PROBABILITIES:
-        return Annotated[Number, Field(ge=0, le=1)]
-    if isinstance(parameter.default, bool | str):
-        return type(parameter.default)
-    if isinstance(parameter.default, int):
-        # A default of 1 does not rule out 0.5; what is given as 1 stays 1 in records.
-        return int | Number
-    return Number if isinstance(parameter.default, float) else Any

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from harness.attacks import Crafted, Model, Plain, Samples, Setting, fooled
+from harness.attacks.gradient_transforms import GradientTransform
+from harness.attacks.input_transforms import InputTransform, View
 from harness.attacks.slots import Flight, fly, looks_after, takeoff
-from harness.attacks.transforms import GradientTransform, InputTransform, View
 from harness.attacks.variance import VarianceTuning
 from harness.core.balls import ball_of
 from harness.core.losses import LOSSES, Loss, LossName

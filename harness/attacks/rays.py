@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from harness.attacks import ATTACKS, Attack, Crafted, Model, Plain, Samples, Setting, fooled
-from harness.attacks.fab import smallest_distances
+from harness.attacks.distances import smallest_distances
 from harness.attacks.slots import Flight, fly, takeoff
 from harness.core.errors import HarnessError
 from harness.core.threat import Norm, ThreatModel

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from math import sqrt
 from typing import ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from harness.core.balls import TINY, L1Ball, L2Ball
+from harness.attacks.windows import Windows, sides_of
+from harness.core.balls import TINY, L2Ball
+from harness.core.l1 import L1Ball
 from harness.core.randomness import Draws
 from harness.core.threat import Norm, ThreatModel
-
-LEVELS = 10
-"""The share of an image's pixels in a window is halved from level to level."""
 
 TILES = 5
 """Along the shorter edge of an image, at the start in L2 and L1."""
@@ -37,53 +35,9 @@ class Squares(Protocol):
         """The points with one more change each; `levels` (B,) says how small."""
 
 
-def sides_of(share: float, height: int, width: int, smallest: int, odd: bool) -> tuple[int, ...]:
-    """The side of a window at every level, where level 0 covers a share of the image."""
-    sides = [max(round(sqrt(share / 2**level * height * width)), smallest) for level in range(LEVELS)]
-    return tuple(min(side + (odd and side % 2 == 0), height, width) for side in sides)
-
-
 def signs(chances: Tensor) -> Tensor:
     """-1 or 1, evenly, from numbers in [0, 1)."""
     return 1 - 2 * (chances < 0.5).float()
-
-
-@dataclass(frozen=True)
-class Windows:
-    """Square windows of different sizes, each in a frame of the largest one's size that lies inside the image."""
-
-    pixels: Tensor
-    """(B, 1, S * S) flat places of the frames' pixels in the image."""
-    inside: Tensor
-    """(B, 1, S * S) which of them belong to the window."""
-    rows: Tensor
-    """(B, S) rows of the window, counted from its own corner, where inside."""
-    columns: Tensor
-    """(B, S) the same of columns."""
-
-    @classmethod
-    def at(cls, chances: Tensor, sides: Tensor, height: int, width: int) -> Windows:
-        """Windows at random places: chances (B, 2) in [0, 1), sides (B,)."""
-        largest = int(sides.max())
-        span, extent = (torch.arange(largest, device=sides.device), torch.tensor([height, width], device=sides.device))
-        corners = (chances * (extent - sides[:, None] + 1)).long()
-        origins = corners.minimum(extent - largest)
-        offsets = span - (corners - origins)[:, :, None]
-        within = (offsets >= 0) & (offsets < sides[:, None, None])
-        offsets = torch.where(within, offsets, 0)
-        lines = origins[:, :, None] + span
-        pixels = lines[:, 0, :, None] * width + lines[:, 1, None, :]
-        inside = within[:, 0, :, None] & within[:, 1, None, :]
-        return cls(pixels.flatten(1)[:, None], inside.flatten(1)[:, None], offsets[:, 0], offsets[:, 1])
-
-    def read(self, images: Tensor) -> Tensor:
-        """(B, C, S * S) what stands in the frames."""
-        return images.flatten(2).gather(2, self.pixels.expand(-1, images.shape[1], -1))
-
-    def write(self, images: Tensor, values: Tensor) -> None:
-        """Replace what stands in the windows, in place."""
-        values = torch.where(self.inside, values, self.read(images))
-        images.view(*images.shape[:2], -1).scatter_(2, self.pixels.expand(-1, images.shape[1], -1), values)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ function from a `Check` to something that prints, in a new module.
 
 from __future__ import annotations
 
-from harness.check.baseline import Baseline, CellName, Entry, Images, Rule, read_baseline, write_baseline
+from harness.check.baseline import Baseline, CellName, Entry, Images, read_baseline, write_baseline
 from harness.check.compare import VERDICTS, Check, Comparison, Verdict, compare
 from harness.check.formats import FORMATS
+from harness.check.rule import Rule
 from harness.check.take import Taken, take
 
 __all__ = [

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from harness.check.packing import Indices, unpack_indices, unpack_verdicts
+from harness.check.rule import Rule
 from harness.core.errors import HarnessError, in_one_line
 from harness.core.validation import Closed, explain
 from harness.metrics.counting import Mask
-from harness.metrics.paired import LEVEL
 from harness.store import Question
 from harness.store.files import write_text
 
@@ -46,22 +46,6 @@ class CellName(Closed):
     def metric(self) -> str:
         """What is compared."""
         return "clean accuracy" if self.mode == "clean" else "robust accuracy"
-
-
-class Rule(Closed):
-    """When two accuracies differ."""
-
-    level: Annotated[float, Field(gt=0, lt=1)] = LEVEL
-    """Error rate of the tests of all cells together."""
-    tolerance: Annotated[float, Field(ge=0, le=100)] | None = None
-    """Percentage points; where given, a larger difference counts and a smaller one does not, whatever the tests say."""
-
-    def differs(self, difference: float, p_value: float) -> bool:
-        """Whether a difference of shares, with its p value adjusted for the number of cells, counts."""
-        if self.tolerance is None:
-            return p_value <= self.level
-        # A difference of exactly the tolerance is within it, whatever its floating-point form.
-        return 100 * abs(difference) > self.tolerance + 1e-9
 
 
 class Images(Closed):

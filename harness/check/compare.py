@@ -8,10 +8,12 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from harness.check.baseline import Baseline, CellName, Entry, Rule
+from harness.check.baseline import Baseline, CellName, Entry
 from harness.check.changes import Change, changed
+from harness.check.rule import Rule
 from harness.check.take import Taken
-from harness.metrics.paired import PairedMeans, compare_means, holm
+from harness.metrics.paired import PairedMeans, compare_means
+from harness.metrics.sign_tests import holm
 
 Verdict = Literal[
     "regression", "cannot be compared", "gone", "stronger attack", "weaker attack", "improvement", "new cell", "ok"

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import harness
 from harness.cells import Cell, Cells
-from harness.check.baseline import Baseline, CellName, Entry, Images, Rule
+from harness.check.baseline import Baseline, CellName, Entry, Images
 from harness.check.packing import pack_indices, pack_verdicts
+from harness.check.rule import Rule
 from harness.metrics.counting import correct_under_attack, correct_when_clean
 from harness.report.evidence import Evidence
 from harness.store import Record, Store

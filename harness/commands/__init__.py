@@ -162,7 +162,7 @@ def extract(
     names: Sequence[str], *, device: str, batch_size: int, limit: int | None, force: bool, as_json: bool
 ) -> None:
     """Extract feature sets and print what was measured on each; as JSON, results by name."""
-    from harness.features.run import chosen_sets
+    from harness.features.cards import chosen_sets
     from harness.features.run import extract as extract_set
     from harness.runner import choose_device
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -16,23 +16,18 @@ import torch
 
 from harness.attacks import as_float
 from harness.core.errors import HarnessError, ThreatModelViolation
-from harness.core.geometry import Geometry
 from harness.environment import environment
-from harness.executors.batches import SMALLEST, Outcomes, find_batch_size, halving
+from harness.executors.batches import Outcomes, halving
+from harness.executors.finished import clean_predictions, finished_everywhere
+from harness.executors.loaded import Loaded
 from harness.executors.outcome import Outcome, describe, reason_of, todo
-from harness.job import PROBE_IMAGES
 from harness.judging import Arena, run_clean
 from harness.keeping import Keeper
 from harness.metrics.flags import flags_of
 from harness.metrics.summary import summarize
-from harness.models.carried import carried
-from harness.models.classifier import Classifier
 from harness.models.examination import EXAMINED_IMAGES, examine
-from harness.plan import Job, Plan, open_model
+from harness.plan import Job, Plan
 from harness.store import Record, Store
-
-MODELS_KEPT = 8
-"""Models that stay loaded between jobs."""
 
 Progress = Callable[[float], None]
 """Told how many of the plan's estimated seconds were finished."""
@@ -50,10 +45,8 @@ class LocalExecutor:
     outcome: Outcome = field(default_factory=Outcome)
 
     def __post_init__(self) -> None:
-        """Caches that live as long as the run."""
-        self._model = lru_cache(maxsize=MODELS_KEPT)(self._load)
-        self._images = lru_cache(maxsize=1)(self._open)
-        self._batch_sizes: dict[tuple[str, str], int] = {}
+        """What lives as long as the run."""
+        self._loaded = Loaded(self.plan, self.device)
 
     def run(self) -> Outcome:
         """Compute every cell that has no record. A cell that fails is noted, and the others still run."""
@@ -122,7 +115,7 @@ class LocalExecutor:
 
     def _run_clean(self, job: Job) -> None:
         begin = time.perf_counter()
-        model, arena = self._target(job, 0), self._arena(job.dataset, job.surrogate)
+        model, arena = self._loaded.target(job, 0), self._loaded.arena(job.dataset, job.surrogate)
         images = as_float(arena.images[:EXAMINED_IMAGES])
         flags: dict[str, int] = {}
 
@@ -144,16 +137,16 @@ class LocalExecutor:
     def _run_craft(self, job: Job, positions: Sequence[int], advance: Progress) -> None:
         assert job.craft is not None
         begin = time.perf_counter()
-        arena = self._arena(job.dataset, job.surrogate)
+        arena = self._loaded.arena(job.dataset, job.surrogate)
         cells = {job.cells[i].id: job.cells[i] for i in positions}
         parts = {id: [] if (done := self.store.partial(id)) is None else [done] for id in cells}
         finished = finished_everywhere(parts, arena)
-        targets = {job.cells[i].id: self._target(job, i) for i in positions}
-        clean = {job.cells[i].id: self._clean_predictions(job.clean[i], arena) for i in positions}
+        targets = {job.cells[i].id: self._loaded.target(job, i) for i in positions}
+        clean = {job.cells[i].id: clean_predictions(self.store, job.clean[i], arena) for i in positions}
         share = job.seconds / len(finished)
         advance(share * int(finished.sum()))
         keeper = Keeper(self.store.images(job.crafting), self.plan.suite.keep_images)
-        run = partial(job.craft.run, self._model(job.surrogate), targets, clean, keeper=keeper)
+        run = partial(job.craft.run, self._loaded.model(job.surrogate), targets, clean, keeper=keeper)
         batches = run if job.fixed_batches else partial(halving, run)
         for batch in batches(arena, finished):
             for id, outcomes in batch.items():
@@ -200,46 +193,7 @@ class LocalExecutor:
         else:
             self.store.write(record, outcomes)
 
-    def _clean_predictions(self, id: str, arena: Arena) -> npt.NDArray[np.int64]:
-        """(N,) predictions on clean images, from the record of the clean cell, which runs first."""
-        outcomes = self.store.outcomes(id).set_index("index")
-        return outcomes["clean_prediction"].reindex(arena.dataset.indices).to_numpy(dtype=np.int64)
-
     @cached_property
     def _environment(self) -> dict[str, Any]:
         compiled = {"compile": True} if self.plan.suite.compile else {}
         return {**environment(self.device), **compiled}
-
-    def _load(self, name: str) -> Classifier:
-        model = self.plan.models[name]
-        return open_model(model.spec, model.calibration, self.device)
-
-    def _arena(self, label: str, model: str) -> Arena:
-        """A data set as a model is given it, in batches that suit the model."""
-        arena = self._images(label, self.plan.models[model].geometry)
-        if self.plan.suite.batch_size != "auto":
-            return arena
-        if (label, model) not in self._batch_sizes:
-            images = as_float(arena.images[:PROBE_IMAGES])
-            self._batch_sizes[label, model] = find_batch_size(self._model(model), images)
-        return arena.with_batch_size(self._batch_sizes[label, model])
-
-    def _open(self, label: str, geometry: Geometry | None) -> Arena:
-        size = self.plan.suite.batch_size
-        return Arena(self.plan.datasets[label].at(geometry), self.device, SMALLEST if size == "auto" else size)
-
-    def _target(self, job: Job, position: int) -> Classifier:
-        """The model that a cell judges, as it sees the images of the surrogate."""
-        model, size = self._model(job.cells[position].target), job.carried[position]
-        return carried(model, *size) if size else model
-
-
-def finished_everywhere(parts: Mapping[str, Sequence[pd.DataFrame]], arena: Arena) -> npt.NDArray[np.bool_]:
-    """(N,) samples that have outcomes in every cell of a job."""
-    done = np.ones(len(arena.dataset.indices), dtype=bool)
-    for frames in parts.values():
-        indices = (
-            np.concatenate([frame["index"].to_numpy() for frame in frames]) if frames else np.empty(0, dtype=np.int64)
-        )
-        done &= np.isin(arena.dataset.indices, indices)
-    return done

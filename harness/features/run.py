@@ -6,8 +6,6 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +15,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors.torch import save_file
 
-from harness.core.cards import check_folder, file_sha256, find_card, write_result
-from harness.core.errors import HarnessError
-from harness.data import Dataset, fingerprint
-from harness.data.feature_card import FeatureCard, feature_cards, features_file, features_folder, read_feature_card
-from harness.data.load import load_dataset
+from harness.core.cards import file_sha256, find_card, write_result
+from harness.data import fingerprint
+from harness.data.feature_card import feature_cards, features_file, features_folder, read_feature_card
 from harness.environment import device_name
+from harness.features.cards import check_sources, check_writable, is_finished, load_source
 from harness.features.extraction import Extraction, start
 from harness.features.shards import Shard, Shards, Timed
 from harness.models import load_model
@@ -79,55 +76,6 @@ def extract(
     write_result(path, result, "extract")
     shutil.rmtree(shards.folder)
     return result
-
-
-def chosen_sets(names: Sequence[str]) -> list[str]:
-    """The feature sets that names, cards' files and patterns such as "cifar10-*" mean, each once.
-
-    Raises:
-        HarnessError: for a name that is none, or a pattern that fits none.
-    """
-    known, chosen = feature_cards(), dict[str, None]()
-    for name in names:
-        if found := [one for one in known if "*" in name and fnmatchcase(one, name)]:
-            chosen |= dict.fromkeys(found)
-        else:
-            find_card(name, known, "feature set")
-            chosen[name] = None
-    return list(chosen)
-
-
-def is_finished(path: Path, card: FeatureCard) -> bool:
-    """Whether the store holds the set that the card speaks of, and the card was not changed since."""
-    file, result = features_file(path), card.result
-    asked = result.get("question") == card.question
-    return asked and file.is_file() and file_sha256(file) == result.get("sha256")
-
-
-def check_writable(path: Path, *, card_too: bool) -> None:
-    """Raise HarnessError, before anything is computed, when the store or the card's folder takes no files."""
-    check_folder(features_folder(), "name another store with HARNESS_STORE")
-    if card_too:
-        check_folder(path.parent, "copy the card to ./feature_sets and extract it there")
-
-
-def check_sources(path: Path, card: FeatureCard) -> None:
-    """Raise HarnessError when a feature set is made of sets that are made of it."""
-    known, chain = feature_cards(), [path]
-    while card.source.id == "features" and "name" in card.source.arguments:
-        chain.append(find_card(str(card.source.arguments["name"]), known, "feature set"))
-        if chain[-1] in chain[:-1]:
-            raise HarnessError(f"a set cannot be made of itself: {' -> '.join(part.stem for part in reversed(chain))}")
-        card = read_feature_card(chain[-1])
-
-
-def load_source(card: FeatureCard) -> Dataset:
-    """The images that a set is made of. Raises HarnessError naming the table."""
-    keys = card.source
-    try:
-        return load_dataset(keys.id, keys.arguments, keys.samples, keys.indices)
-    except HarnessError as error:
-        raise HarnessError(f"source: {error}") from None
 
 
 def shards_folder(path: Path, described: dict[str, Any]) -> Path:

@@ -13,7 +13,8 @@ import pandas as pd
 
 from harness.core.registry import Registry
 from harness.metrics.estimate import Estimate, mean_of, mean_over, wilson
-from harness.metrics.paired import PairedMeans, PairedTest, compare_means, compare_robustness, holm, mcnemar
+from harness.metrics.paired import PairedMeans, PairedTest, compare_means, compare_robustness, mcnemar
+from harness.metrics.sign_tests import holm
 
 Metric = Callable[[pd.DataFrame], Estimate]
 """Outcomes that count, at least one, to an estimate."""

@@ -19,22 +19,10 @@ from harness.models.card import file_sha256
 from harness.models.classifier import Classifier, Provenance
 from harness.models.construction import Factory, construct
 from harness.models.downloads import fetch_hub, fetch_url
+from harness.models.timm_arguments import RESERVED, refuse_replacements, refuse_reserved
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 """Weights in a hub repository, in timm's order of preference."""
-
-RESERVED = (
-    "pretrained",
-    "pretrained_cfg",
-    "pretrained_cfg_overlay",
-    "pretrained_strict",
-    "checkpoint_path",
-    "cache_dir",
-)
-"""Arguments of timm that choose weights, which is the id's business."""
-
-RESHAPING = ("num_classes", "in_chans")
-"""Arguments for which timm would replace trained layers by random or adapted ones."""
 
 
 @MODEL_SOURCES.register("timm")
@@ -62,7 +50,7 @@ def from_timm(
             raise HarnessError(f"{where}: write timm:MODEL.TAG for trained weights, timm:MODEL@none for random ones")
         network = untrained(model, given, where)
         return _classifier(network, Provenance(where, True, _details(given)), given, mean, std, input_size)
-    _refuse_replacements(where, given, mean)
+    refuse_replacements(where, given, mean)
     config = _config(model)
     file = _weights_file(config, where)
     network = _trained(_creator(model, pretrained=True, pretrained_cfg_overlay={"file": str(file)}), given, where, file)
@@ -81,7 +69,7 @@ def from_hub(
     """
     where = f"hf-hub:{name}"
     given = dict(arguments or {})
-    _refuse_replacements(where, given, None)
+    refuse_replacements(where, given, None)
     fetch_hub(name, ("config.json",), where, beside=HUB_FILES[:1])
     file = fetch_hub(name, HUB_FILES, where)
     network = _trained(_creator(where, pretrained=True), given, where, file)
@@ -92,7 +80,7 @@ def from_hub(
 def untrained(architecture: str, arguments: Mapping[str, Any], where: str) -> nn.Module:
     """A timm network with random weights, the same ones every time. Raises HarnessError for an unknown one."""
     _check_known(architecture)
-    _refuse_reserved(where, arguments)
+    refuse_reserved(where, arguments)
     return construct(_creator(architecture, pretrained=False), arguments, where)
 
 
@@ -155,26 +143,6 @@ def _weights_file(config: Any, where: str) -> Path:
         files = (config.hf_hub_filename,) if config.hf_hub_filename else HUB_FILES
         return fetch_hub(config.hf_hub_id, files, where)
     return fetch_url(config.url, where)
-
-
-def _refuse_reserved(where: str, arguments: Mapping[str, Any]) -> None:
-    reserved = [key for key in RESERVED if key in arguments]
-    if reserved:
-        raise HarnessError(
-            f"{where}: the id says which weights to load; remove {', '.join(reserved)} from the arguments"
-        )
-
-
-def _refuse_replacements(where: str, arguments: Mapping[str, Any], mean: tuple[float, ...] | None) -> None:
-    _refuse_reserved(where, arguments)
-    reshaping = [key for key in RESHAPING if key in arguments]
-    if reshaping:
-        raise HarnessError(
-            f"{where}: with {', '.join(reshaping)}, layers of the trained model would be replaced by untrained ones.\n"
-            "     remove it, or ask for random weights: timm:MODEL@none"
-        )
-    if mean is not None:
-        raise HarnessError(f"{where}: mean and std belong to the weights and cannot be replaced")
 
 
 def _classifier(

@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.cells import Asked, Cells
+from harness.asked import Asked
+from harness.cells import Cells
 from harness.core.errors import Problems
 from harness.data import ChosenImages
 from harness.plan.attacks import Variant, describe_threats, plan_attacks, plan_threats
 from harness.plan.batches import check_batches
 from harness.plan.claims import check_claim_facets, check_claims
 from harness.plan.datasets import describe_dataset, plan_datasets
-from harness.plan.jobs import Job, JobMaker
+from harness.plan.job import Job
+from harness.plan.jobs import JobMaker
 from harness.plan.left_out import without
 from harness.plan.mistakes import Mistakes
 from harness.plan.models import PlannedModel, open_model, plan_models

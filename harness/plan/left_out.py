@@ -11,7 +11,7 @@ from harness.plan.untrained import LIBRARIES, without_weights
 from harness.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from harness.plan.jobs import Job
+    from harness.plan.job import Job
     from harness.plan.models import PlannedModel
 
 SOURCES = ("zoo", *LIBRARIES)

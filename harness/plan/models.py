@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
-from harness.attacks import as_float
 from harness.cells import ModelEntry
-from harness.core.errors import HarnessError
 from harness.core.geometry import Geometry
-from harness.data import ChosenImages, Dataset, numbered
+from harness.data import ChosenImages, Dataset
 from harness.models import load_model
 from harness.models.classifier import Classifier, undisturbed
 from harness.models.folded import check_folded_view, take_folded_view
@@ -23,14 +19,9 @@ from harness.plan.calibration import Calibrations, calibration_batches, describe
 from harness.plan.left_out import or_left_out
 from harness.plan.mistakes import Mistakes
 from harness.plan.options import Options
+from harness.plan.probing import TIMED_IMAGES, answer, first_images, probe
 from harness.spec import ModelSpec, Reading, Suite
 from harness.store import ModelDescription
-
-TIMED_IMAGES = (4, 16, 64)
-"""Images on which a model's forward pass is timed for the estimate, one batch after the other."""
-
-TIMED_SECONDS = 0.2
-"""After which no larger batch is timed."""
 
 
 class PlannedModel(NamedTuple):
@@ -142,72 +133,3 @@ def smallest_batch(dataset: Dataset, suite: Suite) -> int:
     """Size of the smallest fixed batch of a data set: the last one, unless they come out even."""
     size = TIMED_IMAGES[0] if suite.batch_size == "auto" else suite.batch_size
     return len(dataset.labels) % size or size
-
-
-def first_images(dataset: Dataset, number: int = TIMED_IMAGES[0]) -> Tensor:
-    """A few images, (N, C, H, W) float32 in [0, 1]."""
-    return as_float(torch.from_numpy(dataset.images[:number].copy()))
-
-
-def probe(classifier: Classifier, dataset: Dataset, spec: ModelSpec, at_once: int = 1) -> tuple[int, float]:
-    """Number of classes and seconds per image of a forward pass on a few real images.
-
-    `at_once` is how few images it will be asked about at once: some networks cannot take statistics of one image.
-
-    Raises:
-        HarnessError: when the model does not accept the images, or its classes are not those of the data.
-    """
-    logits = answer(classifier, first_images(dataset, min(at_once, TIMED_IMAGES[0])), dataset.name, spec)
-    seconds = timed(classifier, dataset, spec)
-    classes, expected = logits.shape[1], len(dataset.classes)
-    if classes < expected or (classes > expected and not numbered(dataset.classes)):
-        raise HarnessError(
-            f'model "{spec.id}" has {classes} classes, {dataset.name} has {expected}; their labels do not match'
-        )
-    return classes, seconds
-
-
-def timed(classifier: Classifier, dataset: Dataset, spec: ModelSpec) -> float:
-    """Seconds per image of a forward pass in the largest batch that a moment allows: small ones are mostly overhead.
-
-    What fails on more images is found out when it is asked about as many.
-    """
-    begin, seconds = time.perf_counter(), 0.0
-    for number in TIMED_IMAGES:
-        images, start = first_images(dataset, number), time.perf_counter()
-        try:
-            answer(classifier, images, dataset.name, spec)
-        except HarnessError:
-            if not seconds:
-                raise
-            break
-        end = time.perf_counter()
-        seconds = (end - start) / len(images)
-        if end - begin > TIMED_SECONDS:
-            break
-    return seconds
-
-
-@torch.no_grad()
-def answer(classifier: Classifier, images: Tensor, source: str, spec: ModelSpec) -> Tensor:
-    """Logits (N, K) of a few images (N, C, H, W) from `source`. Raises HarnessError when there are none."""
-    shape = tuple(images.shape[1:])
-    standardized = classifier.mean.shape[1]
-    if standardized not in (1, shape[0]):
-        # Broadcasting would repeat the channels of the images.
-        raise HarnessError(
-            f'model "{spec.id}" cannot take the images of {source}, {shape}: '
-            f"it standardizes {standardized} channels, they have {shape[0]}"
-        )
-    try:
-        logits = classifier(images)
-    except Exception as error:  # noqa: BLE001 - a forward pass may be the user's code, which may raise anything
-        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-        raise HarnessError(f'model "{spec.id}" cannot take the images of {source}, {shape}: {reason}') from None
-    if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
-        got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        number = "one image" if len(images) == 1 else f"{len(images)} images"
-        raise HarnessError(
-            f'model "{spec.id}" must return logits (N, K) for images (N, C, H, W); for {number} it returned {got}'
-        )
-    return logits

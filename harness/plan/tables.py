@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.cells import Cells
 from harness.plan.mistakes import Mistakes
 from harness.report import check
-from harness.report.facets import check_table
+from harness.report.axes import check_table
 from harness.report.layout import name_of
 from harness.report.reprint import resolve_reprint
 from harness.spec import Reading, TableSpec

@@ -9,7 +9,8 @@ import pandas as pd
 
 from harness.cells import Cell
 from harness.metrics.averages import scores_in_common
-from harness.metrics.paired import LEVEL, compare_means, holm
+from harness.metrics.paired import compare_means
+from harness.metrics.sign_tests import LEVEL, holm
 from harness.report.arrange import Arrangement
 from harness.report.layout import Layout
 from harness.report.table import Entry, Row

@@ -11,7 +11,8 @@ import pandas as pd
 
 from harness.metrics.averages import scores_in_common
 from harness.metrics.gain import compare_gains
-from harness.metrics.paired import LEVEL, PairedMeans, compare_means, holm
+from harness.metrics.paired import PairedMeans, compare_means
+from harness.metrics.sign_tests import LEVEL, holm
 from harness.report.evidence import Evidence
 from harness.report.layout import default_denominator
 from harness.report.measure import Measurement, counted_outcomes

@@ -8,61 +8,24 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 
 from harness.cells import Cell, Cells
 from harness.core.errors import HarnessError
-from harness.papers import PrintedValue, paper_claim, printed_table
+from harness.papers import PrintedValue
 from harness.papers.values import AVERAGE
-from harness.report.claims import Claim, judge
 from harness.report.compare import compared
-from harness.report.evidence import Evidence
+from harness.report.filling import fill
+from harness.report.joint_claims import claims_of
 from harness.report.joint_notes import joint_notes
 from harness.report.joint_page import closing, opening
-from harness.report.merging import merged, told_apart
-from harness.report.pairing import pair_up, place_of
+from harness.report.joint_suites import Bound, Joint
+from harness.report.merging import told_apart
 from harness.report.render import Report
-from harness.report.reprint import Reprint, bind, fill, resolve_reprint
+from harness.report.reprint import Reprint, bind, resolve_reprint
 from harness.report.table import Table
-from harness.spec import ClaimSpec, Suite, TableSpec
+from harness.spec import Suite, TableSpec
 from harness.store import Store
-
-Bound = Mapping[PrintedValue, tuple[Cell, ...]]
-"""The cells of printed numbers."""
-
-
-@dataclass(frozen=True)
-class Joint:
-    """Suites whose records fill tables together."""
-
-    own: Mapping[str, Cells]
-    """The cells of the suites that were run, by suite, with the names that filters of the suite use."""
-    parts: Mapping[str, Cells]
-    """The same cells; what several suites name means one thing."""
-    suites: tuple[Suite, ...]
-    """All of them, in the order of the command."""
-    store: Store
-    """Where the records are."""
-
-    def evidence(self, names: Sequence[str]) -> Evidence:
-        """What the store knows about some of the suites."""
-        return Evidence(merged([self.parts[name] for name in names]), self.store)
-
-    @cached_property
-    def printed(self) -> dict[str, list[tuple[Suite, TableSpec]]]:
-        """The suites' tables of papers, by reference."""
-        found: dict[str, list[tuple[Suite, TableSpec]]] = {}
-        for suite in self.suites:
-            for table in suite.tables:
-                if table.reference:
-                    found.setdefault(printed_table(table.reference).reference, []).append((suite, table))
-        return found
-
-    @property
-    def never_run(self) -> tuple[str, ...]:
-        """The suites of which the store knows nothing."""
-        return tuple(suite.name for suite in self.suites if suite.name not in self.parts)
 
 
 def render_joint(suites: Sequence[Suite], cells: Mapping[str, Cells], store: Store, command: str) -> Report:
@@ -104,7 +67,7 @@ def render_joint(suites: Sequence[Suite], cells: Mapping[str, Cells], store: Sto
         tables=tuple(tables),
         opening=opening(suites, tables, evidences),
         closing=closing(suites, tables, evidences, command),
-        claims=tuple(_claims(joint)),
+        claims=tuple(claims_of(joint)),
         comparisons=tuple(compared(table) for table in tables),
     )
 
@@ -194,40 +157,3 @@ def _refuse_strangers(layout: Reprint, bounds: Sequence[Bound]) -> None:
 def _words(value: PrintedValue) -> str:
     keys = ("dataset", "arch", "norm", "training", "attack", "target", "metric")
     return ", ".join(str(getattr(value, key)) for key in keys if getattr(value, key))
-
-
-def _claims(joint: Joint) -> Iterator[Claim]:
-    """The papers' claims that suites make, each once, over all suites that make it or fill a table of its numbers."""
-    made: dict[str, list[tuple[str, ClaimSpec]]] = {}
-    for suite in joint.suites:
-        for claim in suite.claims:
-            if claim.paper and suite.name in joint.parts:
-                made.setdefault(claim.paper, []).append((suite.name, claim))
-    for id, claims in made.items():
-        (first, claim), *others = claims
-        for other, its in others:
-            if (its.denominator, its.where) != (claim.denominator, claim.where):
-                raise HarnessError(
-                    f"{place_of(claim)}: {first} and {other} make it differently.\n"
-                    "     make `denominator` and `where` agree, or report one of them alone"
-                )
-        tables = paper_claim(id).references
-        filling = {suite.name for reference in tables for suite, _ in joint.printed.get(reference, ())}
-        names = [name for name in joint.parts if name in filling | {name for name, _ in claims}]
-        evidence = joint.evidence(names)
-        _refuse_several_sources(claim, evidence.cells, [joint.parts[name] for name in names])
-        yield judge(claim, evidence)
-
-
-def _refuse_several_sources(claim: ClaimSpec, cells: Cells, parts: Sequence[Cells]) -> None:
-    """Raise HarnessError where suites have different records of a side of a pair."""
-    ids = {part.suite: part.ids() for part in parts}
-    for pair in pair_up(claim, cells).pairs:
-        for side in (pair.greater, pair.than):
-            wanted = {cell.id for cell in side}
-            having = [name for name, own in ids.items() if wanted & own]
-            if any(not wanted <= ids[name] for name in having):
-                raise HarnessError(
-                    f"{place_of(claim)}: {' and '.join(having)} have different records of one side of a pair "
-                    f"({', '.join(pair.match.values())}).\n     leave one of them out"
-                )

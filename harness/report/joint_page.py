@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.cells import run_of
+from harness.asked import run_of
 from harness.papers import printed_table
 from harness.report.evidence import Evidence
 from harness.report.markdown import Markup, bullets, pipes, plain

@@ -7,17 +7,8 @@ from dataclasses import dataclass
 
 from harness.cells import Cells
 from harness.core.errors import HarnessError, did_you_mean
-from harness.report.facets import (
-    MEAN,
-    SUMMARIES,
-    Mode,
-    about_attacks,
-    among_of,
-    axes_of,
-    free_facets,
-    header_of,
-    mode_of,
-)
+from harness.report.axes import MEAN, SUMMARIES, among_of, axes_of
+from harness.report.facets import Mode, about_attacks, free_facets, header_of, mode_of
 from harness.report.selection import Filters, filters_of
 from harness.report.words import title_of
 from harness.spec import Best, Denominator, TableSpec, Value

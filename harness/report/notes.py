@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from harness.metrics.paired import LEVEL
+from harness.metrics.sign_tests import LEVEL
 from harness.metrics.summary import AFTER
+from harness.report.axes import SUMMARIES
 from harness.report.evidence import Evidence
-from harness.report.facets import SUMMARIES
 from harness.report.flag_notes import raised_by
 from harness.report.flag_notes import sentences as flag_sentences
 from harness.report.model_notes import random_weights, shared_labels, whitebox_entries

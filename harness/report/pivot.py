@@ -13,10 +13,10 @@ from harness.metrics.agreement import verdicts
 from harness.metrics.averages import average, scores
 from harness.metrics.estimate import mean_over
 from harness.report.arrange import Arrangement, Key, arrange, header_texts
+from harness.report.axes import SUMMARIES
 from harness.report.best import mark_best
 from harness.report.cell_facets import CellFacets
 from harness.report.evidence import Evidence
-from harness.report.facets import SUMMARIES
 from harness.report.layout import Layout
 from harness.report.measure import counted_outcomes, measure
 from harness.report.notes import notes_of

@@ -12,11 +12,12 @@ from harness.report.claim_texts import claims_section
 from harness.report.claims import Claim, judge
 from harness.report.compare import SUFFIX, compared
 from harness.report.evidence import Evidence
+from harness.report.filling import reprint
 from harness.report.layout import Layout, default_tables, resolve
 from harness.report.page import closing, finished, opening, section
 from harness.report.pairing import check_names
 from harness.report.pivot import pivot
-from harness.report.reprint import Reprint, bind, reprint, resolve_reprint
+from harness.report.reprint import Reprint, bind, resolve_reprint
 from harness.report.table import Table
 from harness.spec import Suite, TableSpec
 from harness.store import Store

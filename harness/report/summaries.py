@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.cells import Cell
 from harness.metrics.agreement import agreement
 from harness.metrics.estimate import Estimate, mean_over
-from harness.report.facets import AGREEMENT, SPREAD
+from harness.report.axes import AGREEMENT, SPREAD
 from harness.report.relation import MEANS_OVER
 from harness.report.table import BLANK, Entry, Missing, Run
 

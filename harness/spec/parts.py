@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -11,94 +10,8 @@ from harness.core.geometry import Interpolation
 from harness.core.numbers import Number
 from harness.core.threat import Goal, Norm, ThreatModel
 from harness.core.validation import Strict
-
-T = TypeVar("T")
-
-Facts = dict[str, str | int | Annotated[float, Field(allow_inf_nan=False)] | bool]
-"""Free columns for tables, by key."""
-
-LONGEST_NAME = 100
-"""Characters of a file's name, which leaves room for what is added to it; most file systems allow 255."""
-
-
-def _file_safe(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise ValueError("write letters, digits, dots, hyphens and underscores only, beginning with a letter or digit")
-    if len(name) > LONGEST_NAME:
-        raise ValueError(f"write at most {LONGEST_NAME} characters")
-    return name
-
-
-FileName = Annotated[str, AfterValidator(_file_safe)]
-"""A name under which files are written."""
-
-
-def as_list(value: Any) -> Any:
-    """A list; a single value becomes a list of one."""
-    return value if isinstance(value, list) else [value]
-
-
-def distinct(values: list[T]) -> list[T]:
-    """The values. Raises ValueError when one is given twice: its cells would be one cell."""
-    for position, value in enumerate(values):
-        if value in values[:position]:
-            raise ValueError(f"{value} is given twice")
-    return values
-
-
-def _budgets(values: list[float]) -> list[float]:
-    for value in values:
-        if value <= 0:
-            raise ValueError(f"{value:g} must be greater than 0")
-    return distinct(values)
-
-
-class DatasetInPaper(Strict):
-    """`paper` of a data set: what printed tables call it."""
-
-    dataset: str | None = None
-    """Its name there; default the id."""
-    arch: str | None = None
-    """Of a feature set: the network that its features are of; default any."""
-    norm: str | None = None
-    """Of a feature set: the normalization of that network."""
-    training: str | None = None
-    """Of a feature set: how that network was trained; default standard."""
-    note: str | None = None
-    """How it differs from the paper's; a footnote of comparisons."""
-
-
-class AttackInPaper(Strict):
-    """`paper` of an attack: what printed tables call it."""
-
-    attack: str | None = None
-    """Its name there, with or without the norm; default the registered name."""
-    note: str | None = None
-    """How it differs from the paper's; a footnote of comparisons."""
-
-
-class ThreatInPaper(Strict):
-    """`paper` of a threat model: what printed tables call it."""
-
-    epsilon: Number | None = None
-    """Its budget there; default the budget."""
-    note: str | None = None
-    """How it differs from the paper's; a footnote of comparisons."""
-
-
-class ModelInPaper(Strict):
-    """`paper` of a model: what printed tables call it."""
-
-    arch: str | None = None
-    """Its network there; default the fact `architecture`, else the label."""
-    norm: str | None = None
-    """Its normalization there; default what is detected."""
-    stats: str | None = None
-    """Statistics of its BatchNorm layers, population or batch; default those of its view."""
-    training: str | None = None
-    """How it was trained; default standard."""
-    note: str | None = None
-    """How it differs from the paper's; a footnote of comparisons."""
+from harness.spec.in_paper import AttackInPaper, DatasetInPaper, ModelInPaper, ThreatInPaper
+from harness.spec.names import Facts, as_list, positive
 
 
 def _named(key: str) -> BeforeValidator:
@@ -142,7 +55,7 @@ class ThreatSpec(Strict):
     """How attacks and sections refer to it; default the norm."""
     norm: Norm
     """linf, l2 or l1."""
-    epsilon: Annotated[list[Number], Field(min_length=1), BeforeValidator(as_list), AfterValidator(_budgets)]
+    epsilon: Annotated[list[Number], Field(min_length=1), BeforeValidator(as_list), AfterValidator(positive)]
     """Budget on the [0, 1] pixel scale."""
     goal: Goal = "untargeted"
     """untargeted; next: true class + 1; random: a wrong class drawn per image."""

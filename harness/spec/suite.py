@@ -10,16 +10,8 @@ from pydantic import AfterValidator, Field, model_validator
 from harness.core.precision import Precision
 from harness.core.validation import Strict
 from harness.spec.claims import ClaimSpec
-from harness.spec.parts import (
-    AttackSpec,
-    DatasetSpec,
-    FileName,
-    ModelSpec,
-    ThreatSpec,
-    TransferSpec,
-    WhiteboxSpec,
-    distinct,
-)
+from harness.spec.names import FileName, distinct
+from harness.spec.parts import AttackSpec, DatasetSpec, ModelSpec, ThreatSpec, TransferSpec, WhiteboxSpec
 from harness.spec.tables import TableSpec
 
 SINGULAR = {"dataset": "datasets", "threat": "threats"}

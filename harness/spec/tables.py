@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from pydantic_core import PydanticCustomError
 
 from harness.core.validation import Strict
-from harness.spec.parts import FileName, as_list, distinct
+from harness.spec.names import FileName, as_list, distinct
 
 Value = Literal[
     "robust_accuracy", "attack_success_rate", "robust_error", "clean_accuracy", "clean_error", "mean_l2", "mean_linf",

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from harness.attacks import ATTACKS, PRESETS, Crafted, Samples, Setting
 from harness.attacks.admix import Admix, classes_in, draw_partners
 from harness.attacks.fgsm import family
+from harness.attacks.gradient_transforms import Momentum
+from harness.attacks.input_transforms import DiverseInput, View
 from harness.attacks.loop import GradientAttack
-from harness.attacks.transforms import DiverseInput, Momentum, View
 from harness.core.errors import HarnessError
 from harness.core.randomness import Draws
 from harness.core.threat import ThreatModel

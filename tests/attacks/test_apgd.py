@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from harness.attacks import Crafted, Samples, Setting
 from harness.attacks.apgd import APGD, ranked_others
-from harness.attacks.ascent import Sparse, intervals, places, sparse_sign
+from harness.attacks.halving import intervals
+from harness.attacks.sparse import Sparse, places, sparse_sign
 from harness.core.balls import ball_of
 from harness.core.errors import HarnessError
 from harness.core.losses import margin

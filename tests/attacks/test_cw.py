@@ -14,7 +14,7 @@ from foolbox.models.pytorch import PyTorchModel
 from torch import Tensor, nn
 
 from harness.attacks import ATTACKS, PRESETS, Crafted, Model, Samples, Setting
-from harness.attacks.cw import adam, bracket, to_hidden, to_pixels
+from harness.attacks.cw_search import adam, bracket, to_hidden, to_pixels
 from harness.core.balls import L2Ball
 from harness.core.losses import margin
 from harness.core.threat import Goal, ThreatModel

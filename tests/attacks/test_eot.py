@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from harness.attacks import ATTACKS, Crafted, Samples, Setting
+from harness.attacks.input_transforms import ScaleCopies
 from harness.attacks.loop import GradientAttack, input_gradient
-from harness.attacks.transforms import ScaleCopies
 from harness.core.losses import margin
 from harness.core.threat import ThreatModel
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from harness.attacks import ATTACKS, Crafted, Samples, Setting, fooled
 from harness.attacks.boundary import Boundary, nearest_boundary
-from harness.attacks.fab import FAB, biased_step
+from harness.attacks.crossing import biased_step
+from harness.attacks.fab import FAB
 from harness.attacks.hyperplane import dual_length
 from harness.core.balls import ball_of
 from harness.core.errors import HarnessError

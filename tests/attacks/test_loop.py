@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from harness.attacks import ATTACKS, Crafted, Model, Samples, Setting
+from harness.attacks.gradient_transforms import Momentum, NesterovMomentum
+from harness.attacks.input_transforms import DiverseInput, ScaleCopies
 from harness.attacks.loop import GradientAttack, input_gradient
-from harness.attacks.transforms import DiverseInput, Momentum, NesterovMomentum, ScaleCopies
 from harness.core.losses import cross_entropy, margin
 from harness.core.threat import ThreatModel
 

@@ -11,18 +11,10 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from harness.attacks.squares import (
-    L1Squares,
-    L2Squares,
-    LinfSquares,
-    Windows,
-    peak,
-    peaks,
-    pyramid,
-    sides_of,
-    squares_of,
-)
-from harness.core.balls import L1Ball, ball_of
+from harness.attacks.squares import L1Squares, L2Squares, LinfSquares, peak, peaks, pyramid, squares_of
+from harness.attacks.windows import Windows, sides_of
+from harness.core.balls import ball_of
+from harness.core.l1 import L1Ball
 from harness.core.randomness import Draws
 from harness.core.threat import Norm, ThreatModel
 

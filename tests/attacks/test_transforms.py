@@ -14,21 +14,10 @@ from scipy import stats
 from torch import Tensor, nn
 
 from harness.attacks import ATTACKS, PRESETS, Crafted, Samples, Setting
+from harness.attacks.gradient_transforms import Momentum, NesterovMomentum, Smooth, accumulate, smooth, smoothing_kernel
+from harness.attacks.input_transforms import DiverseInput, ScaleCopies, View, place_on_canvas, resize_matrix
 from harness.attacks.loop import GradientAttack
 from harness.attacks.resolve import preset_arguments
-from harness.attacks.transforms import (
-    DiverseInput,
-    Momentum,
-    NesterovMomentum,
-    ScaleCopies,
-    Smooth,
-    View,
-    accumulate,
-    place_on_canvas,
-    resize_matrix,
-    smooth,
-    smoothing_kernel,
-)
 from harness.core.errors import HarnessError
 from harness.core.randomness import Draws
 from harness.core.registry import parameters_of

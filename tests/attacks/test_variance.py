@@ -12,10 +12,11 @@ from torch import Tensor, nn
 
 from harness.attacks import ATTACKS, PRESETS, Crafted, Model, Samples, Setting
 from harness.attacks.fgsm import family
+from harness.attacks.gradient_transforms import Momentum, NesterovMomentum, Smooth, smooth
+from harness.attacks.gradient_transforms import smoothing_kernel as kernel_of
+from harness.attacks.input_transforms import DiverseInput, ScaleCopies
 from harness.attacks.loop import GradientAttack
 from harness.attacks.resolve import resolve
-from harness.attacks.transforms import DiverseInput, Momentum, NesterovMomentum, ScaleCopies, Smooth, smooth
-from harness.attacks.transforms import smoothing_kernel as kernel_of
 from harness.attacks.variance import VarianceTuning
 from harness.core.errors import HarnessError
 from harness.core.randomness import Draws

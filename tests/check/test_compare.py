@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from harness.check import Comparison, Entry, Rule
-from harness.metrics.paired import needed_images, two_sided_sign_test
+from harness.metrics.sign_tests import needed_images, two_sided_sign_test
 
 from .made import F, T, baseline, check, entry, right
 

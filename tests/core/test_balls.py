@@ -14,7 +14,8 @@ from hypothesis.extra.numpy import arrays
 from scipy import stats
 from torch import Tensor
 
-from harness.core.balls import BALLS, Ball, L1Ball, L2Ball, LinfBall, ball_of
+from harness.core.balls import BALLS, Ball, L2Ball, LinfBall, ball_of
+from harness.core.l1 import L1Ball
 from harness.core.randomness import Draws
 from harness.core.threat import ThreatModel
 

@@ -9,7 +9,7 @@ from scipy.stats import binomtest
 
 from harness.core.errors import HarnessError
 from harness.metrics import compare_means, compare_robustness, holm, mcnemar
-from harness.metrics.paired import needed_images, sign_flip_test, two_sided_sign_test
+from harness.metrics.sign_tests import needed_images, sign_flip_test, two_sided_sign_test
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_where_the_exact_test_would_cost_too_much_its_limit_agrees(monkeypatch: 
     rng = np.random.default_rng(2)
     differences = rng.integers(-6, 7, size=2000) + (rng.random(2000) < 0.25)
     exact = sign_flip_test(differences)
-    monkeypatch.setattr("harness.metrics.paired.EXACT_WORK", 0)
+    monkeypatch.setattr("harness.metrics.sign_tests.EXACT_WORK", 0)
     assert 1e-5 < exact < 0.05
     assert sign_flip_test(differences) == pytest.approx(exact, rel=0.02)
 

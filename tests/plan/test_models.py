@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from harness.core.geometry import Geometry, square
 from harness.data import Dataset
 from harness.models.classifier import Classifier, Provenance
-from harness.plan import models
-from harness.plan.models import open_model, timed
+from harness.plan import probing
+from harness.plan.models import open_model
+from harness.plan.probing import timed
 from harness.spec import ModelSpec
 
 UNTRAINED = {"name": "small", "id": "timm:test_resnet@none"}
@@ -50,6 +51,6 @@ def test_a_model_is_timed_on_as_many_images_at_once_as_a_moment_allows(
 
     numbers = np.arange(40)
     data = Dataset("forty", np.zeros((40, 1, 2, 2), np.uint8), numbers % 4, numbers, tuple("0123"), "")
-    monkeypatch.setattr(models, "TIMED_SECONDS", moment)
+    monkeypatch.setattr(probing, "TIMED_SECONDS", moment)
     assert timed(Classifier(Flat(), Provenance("flat")), data, ModelSpec.model_validate(UNTRAINED)) > 0
     assert seen == batches

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from harness.core.errors import HarnessError
-from harness.metrics.paired import holm, two_sided_sign_test
+from harness.metrics.sign_tests import holm, two_sided_sign_test
 from harness.report import Table, check, render
 from harness.report.csv_file import csv
 from harness.report.figure import svg

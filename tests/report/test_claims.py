@@ -15,7 +15,7 @@ import pytest
 
 from harness.core.errors import HarnessError
 from harness.metrics import compare_means, mcnemar
-from harness.metrics.paired import needed_images
+from harness.metrics.sign_tests import needed_images
 from harness.report import Claim, Report, render, write
 from harness.report.claim_texts import HOW_TO_READ, terminal_claims
 from harness.report.pairing import check_claim

@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 
 from harness.core.errors import HarnessError
+from harness.report.axes import check_table
 from harness.report.cell_facets import CellFacets
-from harness.report.facets import about_attacks, check_table
+from harness.report.facets import about_attacks
 from harness.spec import TableSpec
 
 from .lab import Lab

@@ -9,8 +9,8 @@ import pytest
 from harness.core.errors import HarnessError
 from harness.metrics import mean_over, wilson
 from harness.report import Table, render
+from harness.report.axes import SUMMARIES, check_table
 from harness.report.cell_facets import CellFacets
-from harness.report.facets import SUMMARIES, check_table
 from harness.report.relation import MEANS_OVER, RELATIONS
 from harness.spec import TableSpec
 
