@@ -72,7 +72,8 @@ def from_hub(
     refuse_replacements(where, given, None)
     fetch_hub(name, ("config.json",), where, beside=HUB_FILES[:1])
     file = fetch_hub(name, HUB_FILES, where)
-    network = _trained(_creator(where, pretrained=True), given, where, file)
+    # From the cache: with the hub out of reach, timm's own way there would try for half a minute.
+    network = _trained(_creator(f"local-dir:{file.parent}", pretrained=True), given, where, file)
     details = {**_file_details(file), "revision": file.parent.name, **_details(given)}
     return _classifier(network, Provenance(where, False, details), given, None, None, input_size)
 

@@ -87,6 +87,23 @@ def test_a_hub_model_is_built_from_its_configuration(
     assert model.provenance.details["revision"] == "0" * 40
 
 
+def test_a_cached_hub_model_is_loaded_without_a_word_to_the_hub(
+    place_in_hub_cache: Place, as_safetensors: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "test_resnet", "pretrained_cfg": {}}))
+    files = {
+        "model.safetensors": as_safetensors(timm.create_model("test_resnet")),
+        "config.json": tmp_path / "config.json",
+    }
+    place_in_hub_cache("someone/robust", files)
+
+    def ask(*_: object, **__: object) -> None:
+        raise AssertionError("timm asked the hub")
+
+    monkeypatch.setattr("timm.models._hub.hf_hub_download", ask)
+    assert load_model("hf-hub:someone/robust").parameter_count > 0
+
+
 def test_a_hub_model_that_is_not_in_the_cache_is_refused() -> None:
     with pytest.raises(HarnessError, match=r"hf download someone/robust config.json model.safetensors --revision v2"):
         load_model("hf-hub:someone/robust@v2")
