@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from pandas.testing import assert_frame_equal
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 import harness
 from harness.core.errors import HarnessError
@@ -121,27 +121,53 @@ def arena() -> Arena:
     return Arena(dataset, torch.device("cpu"), batch_size=2)
 
 
-@pytest.mark.parametrize("damage", [None, too_far, of_no_image, twice, not_numbers, without_a_field, of_another_shape])
-def test_kept_images_are_used_unless_they_are_damaged_which_deletes_them(
-    tmp_path: Path, arena: Arena, damage: Callable[[Arrays], Arrays] | None
-) -> None:
-    keeper, file, rows = Keeper(KeptImages(tmp_path), keeps=True), tmp_path / "000000.safetensors", torch.arange(2)
+@pytest.fixture
+def keeper(tmp_path: Path, arena: Arena) -> Keeper:
+    """With two images in one file, one step of 0.1 away."""
+    keeper, rows = Keeper(KeptImages(tmp_path), keeps=True), torch.arange(2)
     keeper.keep(Batch(rows, torch.full((2, 1, 6, 6), 0.1), rows, rows.bool(), rows), arena)
-    if damage:
-        save_file(dict(damage(load_file(file))), file)
-    loaded = list(keeper.load(arena, torch.ones(4, dtype=torch.bool), ThreatModel("linf", 0.1)))
-    assert [batch.rows.tolist() for batch in loaded] == ([] if damage else [[0, 1]])
-    assert file.exists() == (damage is None)
+    return keeper
+
+
+def loaded_rows(keeper: Keeper, arena: Arena) -> list[list[int]]:
+    batches = keeper.load(arena, torch.ones(4, dtype=torch.bool), ThreatModel("linf", 0.1))
+    return [batch.rows.tolist() for batch in batches]
+
+
+def test_kept_images_are_used(keeper: Keeper, arena: Arena) -> None:
+    assert loaded_rows(keeper, arena) == [[0, 1]]
+
+
+@pytest.mark.parametrize("damage", [too_far, of_no_image, twice, not_numbers, without_a_field, of_another_shape])
+def test_images_that_no_crafting_can_have_kept_are_deleted(
+    keeper: Keeper, arena: Arena, damage: Callable[[Arrays], Arrays]
+) -> None:
+    (file,) = keeper.images.path.iterdir()
+    keeper.images.append(damage(load_file(file)))
+    file.unlink()
+    assert loaded_rows(keeper, arena) == []
+    assert not list(keeper.images.path.iterdir())
+
+
+def test_a_pixel_that_changed_on_the_disk_deletes_its_batch_though_it_keeps_to_the_threat_model(
+    keeper: Keeper, arena: Arena
+) -> None:
+    (file,) = keeper.images.path.iterdir()
+    kept = load_file(file)
+    kept["adversarial"][0, 0, 0, 0] = 0.05
+    file.write_bytes(save(kept))
+    assert loaded_rows(keeper, arena) == []
+    assert not file.exists()
 
 
 def test_images_that_only_cannot_be_read_are_not_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbid(file: Path) -> None:
+    def forbid(file: Path) -> bytes:
         raise PermissionError(13, "Permission denied", str(file))
 
-    file = tmp_path / "000000.safetensors"
+    file = tmp_path / "000000-0123456789abcdef.safetensors"
     file.touch()
-    monkeypatch.setattr("harness.store.images.load_file", forbid)
-    with pytest.raises(HarnessError, match=r"000000\.safetensors cannot be read (.|\n)*delete it to craft"):
+    monkeypatch.setattr(Path, "read_bytes", forbid)
+    with pytest.raises(HarnessError, match=r"\.safetensors cannot be read (.|\n)*delete it to craft"):
         list(KeptImages(tmp_path).batches())
     assert file.exists()
 

@@ -2,7 +2,7 @@
 
     <store>/records/<first two of id>/<id>/record.json        the question, where it came from, aggregate values
                                            outcomes.parquet   what happened to every sample
-    <store>/images/<first two of id>/<id>/<number>.safetensors     adversarial images, where they are kept
+    <store>/images/<first two of id>/<id>/*.safetensors       adversarial images, where they are kept
     <store>/partial/<id>/<number>.parquet                     finished batches of an unfinished cell
     <store>/failures/<id>.txt                                 why a cell has no record; retried by the next run
 

@@ -1,20 +1,21 @@
 """Adversarial images that are kept, so that more targets can be judged on them later.
 
-    <store>/images/<first two of id>/<id>/<number>.safetensors    finished batches of one crafting
+    <store>/images/<first two of id>/<id>/<number>-<sha256>.safetensors    finished batches
 
-The id is that of the crafting: the question of its cells without a target.
+The id is that of the crafting: the question of its cells without a target. A file's name has the first digits of its
+sha256: pixels that a disk got wrong would be judged as if an attack had made them.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
 
 from harness.core.errors import HarnessError, in_one_line
 from harness.store.files import write_bytes
@@ -33,9 +34,9 @@ class KeptImages:
 
     def append(self, batch: Arrays) -> None:
         """Keep a finished batch."""
-        numbers = [int(file.stem) for file in self.path.glob("*.safetensors")]
+        numbers = [int(file.stem.partition("-")[0]) for file in self.path.glob("*.safetensors")]
         content = save({name: np.ascontiguousarray(array) for name, array in batch.items()})
-        write_bytes(self.path / f"{max(numbers, default=-1) + 1:06d}.safetensors", content)
+        write_bytes(self.path / f"{max(numbers, default=-1) + 1:06d}-{_digest(content)}.safetensors", content)
 
     def batches(self, is_sound: Callable[[Arrays], bool] = lambda _: True) -> Iterator[Arrays]:
         """Every batch as it was kept. One that is damaged, or not sound, is deleted: it is crafted again.
@@ -51,14 +52,19 @@ class KeptImages:
                 file.unlink()
 
 
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 def _load(file: Path) -> Arrays | None:
     """The content of a file; None when it is damaged."""
     try:
-        batch: Arrays = load_file(file)
-    except SafetensorError:
-        return None
+        content = file.read_bytes()
     except OSError as error:
         raise HarnessError(
             f"{file} cannot be read ({in_one_line(error)}).\n     let it be read, or delete it to craft again"
         ) from error
+    if file.stem.partition("-")[2] != _digest(content):
+        return None
+    batch: Arrays = load(content)
     return batch
