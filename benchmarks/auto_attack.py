@@ -34,6 +34,7 @@ from harness.judging import Arena, predict, run_clean
 from harness.models import load_model
 from harness.models.classifier import Classifier
 from harness.models.prepare import prepare
+from harness.surrogate import Surrogate
 
 BATCH_SIZE = 128
 
@@ -80,7 +81,7 @@ def by_harness(problem: Problem, precision: Precision) -> Answer:
     begin = time.process_time()
     clean = {"cell": run_clean(problem.model, arena)["clean_prediction"].to_numpy()}
     nothing = np.zeros(len(problem.labels), dtype=bool)
-    parts = list(job.run(problem.model, {"cell": problem.model}, clean, arena, nothing))
+    parts = list(job.run(Surrogate(problem.model), {"cell": problem.model}, clean, arena, nothing))
     seconds = time.process_time() - begin
     outcomes = pd.concat([part["cell"] for part in parts]).set_index("index").loc[problem.data.indices]
     robust = torch.tensor((outcomes["adversarial_prediction"] == outcomes["label"]).tolist())

@@ -31,6 +31,7 @@ from harness.job import CraftJob
 from harness.judging import Arena, run_clean
 from harness.models import load_model
 from harness.models.classifier import Classifier
+from harness.surrogate import Surrogate
 
 EPSILON = 1e-6
 
@@ -62,7 +63,7 @@ def whitebox_cell(model: Classifier, arena: Arena, attack: str, precision: Preci
     threat = ThreatModel("linf", EPSILON)
     job = CraftJob(resolve(attack, CONTENDERS[attack], threat, {}), threat, 0, 10, whitebox=True, precision=precision)
     clean = {"cell": run_clean(model, arena)["clean_prediction"].to_numpy()}
-    for _ in job.run(model, {"cell": model}, clean, arena, np.zeros(len(arena.dataset.labels), dtype=bool)):
+    for _ in job.run(Surrogate(model), {"cell": model}, clean, arena, np.zeros(len(arena.dataset.labels), dtype=bool)):
         pass
 
 

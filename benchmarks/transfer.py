@@ -38,6 +38,7 @@ from harness.judging import Arena, predict, run_clean
 from harness.models import load_model
 from harness.models.classifier import Classifier
 from harness.models.prepare import prepare
+from harness.surrogate import Surrogate
 
 BATCH_SIZE = 128
 EPSILON = 8 / 255
@@ -101,11 +102,12 @@ def by_harness(matrix: Matrix) -> Rates:
     threat = ThreatModel("linf", EPSILON)
     rates: Rates = {}
     for surrogate, model in matrix.surrogates.items():
+        crafting = Surrogate(model)
         for attack, (arguments, _) in ATTACKS.items():
             given = {"steps": STEPS, "step_size": STEP_SIZE, **arguments}
             job = CraftJob(resolve(attack, given, threat, {}), threat, 0, 10, whitebox=False)
             wrong = dict.fromkeys(matrix.targets, 0)
-            for outcomes in job.run(model, matrix.targets, clean, arena, nothing):
+            for outcomes in job.run(crafting, matrix.targets, clean, arena, nothing):
                 for target, frame in outcomes.items():
                     wrong[target] += int(frame["success"].sum())
             rates |= {(surrogate, attack, target): count / len(nothing) for target, count in wrong.items()}

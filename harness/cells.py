@@ -125,7 +125,7 @@ class Cells(Closed):
     threats: list[ThreatEntry] = []
     """In the order of the file, one per budget."""
     cells: list[Cell]
-    """In the order in which they run: clean cells first."""
+    """In the order of the file: clean cells first."""
     carried: list[Cell] = []
     """Clean predictions on images in the geometry of another model, `surrogate`: what transfer cells compare with."""
     asked: Asked | None = None

@@ -38,10 +38,7 @@ from harness.judging import (
 )
 from harness.keeping import Keeper
 from harness.models.classifier import Classifier, undisturbed
-from harness.models.prepare import prepare
-
-PROBE_IMAGES = 16
-"""Real images on which a fast twin is compared with its original."""
+from harness.surrogate import Surrogate
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class CraftJob:
 
     def run(
         self,
-        surrogate: Classifier,
+        surrogate: Surrogate,
         targets: Mapping[str, Classifier],
         clean: Mapping[str, npt.NDArray[np.int64]],
         arena: Arena,
@@ -82,7 +79,7 @@ class CraftJob:
         Raises:
             ThreatModelViolation: when the attack returns an image outside its threat model.
         """
-        whole = any(model.batch_dependent for model in (surrogate, *targets.values()))
+        whole = any(model.batch_dependent for model in (surrogate.model, *targets.values()))
         state = self._begin(arena, finished, whole, clean)
         wanted, todo, passes = state.wanted, state.todo, torch.zeros_like(state.wanted)
         last = stages(self.precision)[-1]
@@ -120,7 +117,7 @@ class CraftJob:
         return State(wanted, todo, decided, whole)
 
     def _sources(
-        self, surrogate: Classifier, arena: Arena, state: State, keeper: Keeper | None
+        self, surrogate: Surrogate, arena: Arena, state: State, keeper: Keeper | None
     ) -> Iterator[tuple[bool, PassPrecision, Iterator[Batch]]]:
         """Where images come from, one source after the other: what was kept, then every stage of crafting.
 
@@ -133,7 +130,7 @@ class CraftJob:
         for precision in (*screens, last):
             yield False, precision, self._batches(surrogate, arena, state, precision)
 
-    def _batches(self, surrogate: Classifier, arena: Arena, state: State, precision: PassPrecision) -> Iterator[Batch]:
+    def _batches(self, surrogate: Surrogate, arena: Arena, state: State, precision: PassPrecision) -> Iterator[Batch]:
         """Batches of about the arena's batch size: first the samples that need no attack, then crafted ones."""
         _, todo, decided, whole = state
         if (decided & todo).any():
@@ -142,19 +139,18 @@ class CraftJob:
                 yield Batch(rows, as_float(arena.images[rows]), none, none.bool(), none + NO_MEMBER)
         if not (todo & ~decided).any():
             return
-        probe, full = as_float(arena.images[:PROBE_IMAGES]), arena.batch_size if self.compile else None
-        fast = prepare(surrogate, probe, precision, full)
+        fast = surrogate.twin(arena, precision, self.compile)
         everything = Samples(arena.images, arena.labels, arena.indices)
         may_stop = self.whitebox and not whole
         setting = Setting(self.threat, self.seed, arena.batch_size, may_stop, fast.slack, pool=everything)
         if precision != "float32" and precision == stages(self.precision)[-1]:
             # A screen needs none: float32 comes next.
-            setting = replace(setting, exact=cache(lambda: prepare(surrogate, probe, "float32", full)[:2]))
-        with undisturbed(surrogate):
+            setting = replace(setting, exact=cache(lambda: surrogate.twin(arena, "float32", self.compile)[:2]))
+        with undisturbed(surrogate.model), undisturbed(fast.model):
             waiting: list[Batch] = []
             for rows in state.groups(arena.batch_size, self.attack.attack.batch_dependent):
                 together = asked_whole(fast.model, len(rows), self.attack.name)
-                with together if surrogate.batch_dependent else nullcontext():
+                with together if surrogate.model.batch_dependent else nullcontext():
                     for batch in self._craft(fast.model, arena, rows, state, setting):
                         waiting.append(batch)
                         if sum(len(part.rows) for part in waiting) >= arena.batch_size:

@@ -14,7 +14,7 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
-import harness.job
+import harness.surrogate
 from harness.attacks import Attack, Crafted, Model, Samples, Setting, as_float
 from harness.attacks.cascade import Cascade
 from harness.attacks.resolve import ResolvedAttack, resolve, sweep
@@ -26,6 +26,7 @@ from harness.job import CraftJob
 from harness.judging import Arena, predict, run_clean, wanted_classes
 from harness.models.classifier import Classifier, Provenance
 from harness.models.prepare import Prepared, prepare
+from harness.surrogate import Surrogate
 
 CLASSES = 4
 COUNT = 24
@@ -69,7 +70,7 @@ def run(
     """All outcomes by target, ordered by data set index."""
     judged = targets or {"cell": surrogate}
     predictions = {id: clean(target, arena) for id, target in judged.items()}
-    batches = list(job.run(surrogate, judged, predictions, arena, finished))
+    batches = list(job.run(Surrogate(surrogate), judged, predictions, arena, finished))
     return {id: pd.concat([b[id] for b in batches]).sort_values("index", ignore_index=True) for id in judged}
 
 
@@ -166,7 +167,9 @@ def test_a_violation_in_one_image_withholds_its_whole_batch() -> None:
     change = torch.zeros(COUNT, 1, 8, 8)
     change[7, 0, 0, 0] = 0.06
     judged = {"cell": model()}
-    batches = proposing(change).run(model(), judged, {"cell": np.zeros(COUNT, dtype=np.int64)}, grey_arena(), NOTHING)
+    batches = proposing(change).run(
+        Surrogate(model()), judged, {"cell": np.zeros(COUNT, dtype=np.int64)}, grey_arena(), NOTHING
+    )
     with pytest.raises(ThreatModelViolation):
         next(batches)
 
@@ -198,7 +201,7 @@ class Liar(nn.Module):
 
 
 def test_a_fast_twin_that_lies_cannot_report_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness.job, "prepare", lambda *_: Prepared(Liar(), 0.0, 0, "float32"))
+    monkeypatch.setattr(harness.surrogate, "prepare", lambda *_: Prepared(Liar(), 0.0, 0, "float32"))
     original, somewhere = model(), arena()
     outcomes = run(whitebox(), original, somewhere)["cell"]
     fooled_by_the_lie = outcomes["label"] != 0
@@ -363,7 +366,9 @@ MASKS = {
 def test_a_resumed_job_gives_the_outcomes_of_an_uninterrupted_one(job: CraftJob, mask: str) -> None:
     somewhere, finished = arena(wrong=3), MASKS[mask]
     whole = run(job, model(), somewhere)["cell"].set_index("index")
-    batches = list(job.run(model(), {"cell": model()}, {"cell": clean(model(), somewhere)}, somewhere, finished))
+    batches = list(
+        job.run(Surrogate(model()), {"cell": model()}, {"cell": clean(model(), somewhere)}, somewhere, finished)
+    )
     expected = set(somewhere.dataset.indices[~finished].tolist())
     if not expected:
         assert batches == []
@@ -381,7 +386,7 @@ def given_batches(finished: npt.NDArray[np.bool_], batch_dependent: bool) -> lis
     proposal = Proposing(torch.zeros(1), batch_dependent=batch_dependent)
     job = CraftJob(ResolvedAttack("still", proposal, {}, {}), LINF, 0, CLASSES, whitebox=True)
     somewhere = arena(batch_size=5, wrong=3)
-    list(job.run(model(), {"cell": model()}, {"cell": clean(model(), somewhere)}, somewhere, finished))
+    list(job.run(Surrogate(model()), {"cell": model()}, {"cell": clean(model(), somewhere)}, somewhere, finished))
     return proposal.seen
 
 
@@ -470,7 +475,7 @@ def twins_asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         asked.append(precision)
         return prepare(surrogate, images, precision, compile_for)
 
-    monkeypatch.setattr(harness.job, "prepare", note)
+    monkeypatch.setattr(harness.surrogate, "prepare", note)
     return asked
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -114,14 +115,14 @@ def test_a_finished_cell_drops_its_batches_and_its_old_failure(store: Store) -> 
 def test_a_cell_that_another_process_finishes_loses_its_batches_without_a_failure(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other, to_parquet = Store(store.path), pd.DataFrame.to_parquet
+    other, write_table = Store(store.path), pq.write_table
 
-    def finished_meanwhile(frame: pd.DataFrame, path: Path, **options: object) -> None:
-        monkeypatch.setattr(pd.DataFrame, "to_parquet", to_parquet)
+    def finished_meanwhile(table: pa.Table, path: Path) -> None:
+        monkeypatch.setattr(pq, "write_table", write_table)
         other.write(record(), outcomes(1))
-        frame.to_parquet(path, index=False)
+        write_table(table, path)
 
-    monkeypatch.setattr(pd.DataFrame, "to_parquet", finished_meanwhile)
+    monkeypatch.setattr(pq, "write_table", finished_meanwhile)
     store.append(QUESTION.id, outcomes(1))
     assert store.partial(QUESTION.id) is None
     store.fail(QUESTION.id, "too late")

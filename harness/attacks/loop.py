@@ -149,7 +149,9 @@ class GradientAttack(Plain):
         for view in views:
             wanted = classes if view.rows is None else classes[view.rows]
             upstream.append(input_gradient(model, view.images, wanted, loss, self.eot)[0])
-        gradient = torch.autograd.grad([view.images for view in views], points, upstream)[0]
+        # Handed to `grad` as they are, they would make torch load a computer algebra system to check their shapes.
+        rises = [(view.images * part).sum() for view, part in zip(views, upstream, strict=True)]
+        gradient = torch.autograd.grad(rises, points)[0]
         return sign * gradient, None
 
 

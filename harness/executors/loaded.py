@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import lru_cache
 
 import torch
@@ -9,14 +10,14 @@ import torch
 from harness.attacks import as_float
 from harness.core.geometry import Geometry
 from harness.executors.batches import SMALLEST, find_batch_size
-from harness.job import PROBE_IMAGES
 from harness.judging import Arena
 from harness.models.carried import carried
 from harness.models.classifier import Classifier
 from harness.plan import Job, Plan, open_model
+from harness.surrogate import PROBE_IMAGES, Surrogate
 
-MODELS_KEPT = 8
-"""Models that stay loaded."""
+KEPT_BYTES = 2**32
+"""Of the weights of models that stay loaded."""
 
 
 class Loaded:
@@ -25,10 +26,27 @@ class Loaded:
     def __init__(self, plan: Plan, device: torch.device) -> None:
         """Nothing is loaded before it is asked for."""
         self._plan, self._device = plan, device
+        self._models = OrderedDict[str, Classifier]()
+        self._surrogate: Surrogate | None = None
         self._batch_sizes: dict[tuple[str, str], int] = {}
-        self.model = lru_cache(maxsize=MODELS_KEPT)(self._load)
-        """The model under a suite name."""
         self._images = lru_cache(maxsize=1)(self._open)
+
+    def model(self, name: str) -> Classifier:
+        """The model under a suite name."""
+        if name not in self._models:
+            model = self._plan.models[name]
+            self._models[name] = open_model(model.spec, model.calibration, self._device)
+            while len(self._models) > 1 and sum(map(weight, self._models.values())) > KEPT_BYTES:
+                self._models.popitem(last=False)
+        self._models.move_to_end(name)
+        return self._models[name]
+
+    def surrogate(self, name: str) -> Surrogate:
+        """The same to craft on. Twins are kept of one model only: jobs on a model follow each other."""
+        model = self.model(name)
+        if self._surrogate is None or self._surrogate.model is not model:
+            self._surrogate = Surrogate(model)
+        return self._surrogate
 
     def target(self, job: Job, position: int) -> Classifier:
         """The model that a cell judges, as it sees the images of the surrogate."""
@@ -45,10 +63,11 @@ class Loaded:
             self._batch_sizes[label, model] = find_batch_size(self.model(model), images)
         return arena.with_batch_size(self._batch_sizes[label, model])
 
-    def _load(self, name: str) -> Classifier:
-        model = self._plan.models[name]
-        return open_model(model.spec, model.calibration, self._device)
-
     def _open(self, label: str, geometry: Geometry | None) -> Arena:
         size = self._plan.suite.batch_size
         return Arena(self._plan.datasets[label].at(geometry), self._device, SMALLEST if size == "auto" else size)
+
+
+def weight(model: Classifier) -> int:
+    """Bytes of its parameters and buffers."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in (*model.parameters(), *model.buffers()))

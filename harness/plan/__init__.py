@@ -18,7 +18,7 @@ from harness.plan.batches import check_batches
 from harness.plan.claims import check_claim_facets, check_claims
 from harness.plan.datasets import describe_dataset, plan_datasets
 from harness.plan.job import Job
-from harness.plan.jobs import JobMaker
+from harness.plan.jobs import JobMaker, in_running_order
 from harness.plan.left_out import without
 from harness.plan.mistakes import Mistakes
 from harness.plan.models import PlannedModel, open_model, plan_models
@@ -122,4 +122,5 @@ def assemble(
         asked=asked,
     )
     absent = [entry.name for entry in cells.models if entry.left_out]
-    return Plan(suite, reading.path, datasets, models, tuple(without(jobs, absent)), cells)
+    ordered = in_running_order(without(jobs, absent), models)
+    return Plan(suite, reading.path, datasets, models, tuple(ordered), cells)

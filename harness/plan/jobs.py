@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,20 @@ from harness.store import CARRIED, Question
 
 PASS_FACTOR = 3.0
 """Cost of a forward-and-backward pass in forward passes."""
+
+
+def in_running_order(jobs: Iterable[Job], models: Iterable[str]) -> list[Job]:
+    """By data set: clean predictions first, then all attacks on one model before those on the next, which stays loaded.
+
+    Args:
+        jobs: in the order of the suite, data set by data set.
+        models: their names, in the order of the suite.
+    """
+    jobs, places = list(jobs), {name: place for place, name in enumerate(models)}
+    datasets = list(dict.fromkeys(job.dataset for job in jobs))
+    return sorted(
+        jobs, key=lambda job: (datasets.index(job.dataset), 0 if job.craft is None else 1 + places[job.surrogate])
+    )
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from harness.job import CraftJob
 from harness.judging import Arena, run_clean
 from harness.models.card import Card, file_sha256, weights_path
 from harness.models.classifier import Classifier
+from harness.surrogate import Surrogate
 from harness.train.checkpoint import Epoch
 from harness.train.loop import TEST_BATCH
 
@@ -65,7 +66,8 @@ def measure(classifier: Classifier, card: Card, test_set: Dataset, device: torch
     images = min(ROBUST_IMAGES, len(test_set.labels))
     some = load_dataset(card.test_data.id, card.test_data.arguments, samples=images)
     arena = Arena(some, device, TEST_BATCH)
-    robust = {threat.label: robust_accuracy(classifier, arena, threat) for threat in threats_of(card)}
+    attacked = Surrogate(classifier)
+    robust = {threat.label: robust_accuracy(attacked, arena, threat) for threat in threats_of(card)}
     return Measured(float(1 - clean["success"].mean()), robust, images)
 
 
@@ -77,12 +79,12 @@ def threats_of(card: Card) -> Iterator[ThreatModel]:
     yield from dict.fromkeys(threats)
 
 
-def robust_accuracy(classifier: Classifier, arena: Arena, threat: ThreatModel) -> float:
+def robust_accuracy(attacked: Surrogate, arena: Arena, threat: ThreatModel) -> float:
     """Share of the images that are still classified correctly under PGD-20."""
     job = CraftJob(resolve(ATTACK, ARGUMENTS, threat, {}), threat, 0, len(arena.dataset.classes), whitebox=True)
-    clean = run_clean(classifier, arena)["clean_prediction"].to_numpy()
+    clean = run_clean(attacked.model, arena)["clean_prediction"].to_numpy()
     nothing = np.zeros(len(arena.labels), dtype=bool)
-    parts = job.run(classifier, {"cell": classifier}, {"cell": clean}, arena, nothing)
+    parts = job.run(attacked, {"cell": attacked.model}, {"cell": clean}, arena, nothing)
     return float(1 - pd.concat([part["cell"] for part in parts])["success"].mean())
 
 

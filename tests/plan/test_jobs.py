@@ -115,6 +115,23 @@ def test_step_sizes_are_resolved_in_units_of_the_threat_model(suite_file: SuiteF
     assert plan.jobs[-1].craft.attack.passed == {"steps": 3, "step_size": "2.5 eps/steps"}
 
 
+def test_all_attacks_on_a_model_run_before_those_on_the_next_while_tables_keep_the_order_of_the_file(
+    suite_file: SuiteFile,
+) -> None:
+    plan = make_plan(suite_file(
+        ("steps = 3", 'steps = 3\n[[attacks]]\nname = "fgsm"'),
+        more='[transfer]\nattacks = "fgsm"\n',
+    ))  # fmt: skip
+    run = [(cell.mode, cell.attack, cell.surrogate) for job in plan.jobs for cell in job.cells[:1]]
+    assert run == [
+        ("clean", "Clean", "plain"), ("clean", "Clean", "batch"),
+        ("whitebox", "PGD", "plain"), ("whitebox", "FGSM", "plain"), ("transfer", "FGSM", "plain"),
+        ("whitebox", "PGD", "batch"), ("whitebox", "FGSM", "batch"), ("transfer", "FGSM", "batch"),
+    ]  # fmt: skip
+    whitebox = [(cell.attack, cell.target) for cell in plan.cells.cells if cell.mode == "whitebox"]
+    assert whitebox == [("PGD", "plain"), ("PGD", "batch"), ("FGSM", "plain"), ("FGSM", "batch")]
+
+
 def test_the_estimate_counts_every_step_of_every_image(suite_file: SuiteFile) -> None:
     plan = make_plan(suite_file())
     assert [job.passes for job in plan.jobs] == [0, 0, 3 * 20, 3 * 20]
