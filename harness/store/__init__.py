@@ -21,7 +21,7 @@ import pandas as pd
 from pydantic import ValidationError
 
 from harness.core.errors import HarnessError, in_one_line
-from harness.store.files import write_parquet, write_text
+from harness.store.files import read_parquet, write_parquet, write_text
 from harness.store.images import KeptImages
 from harness.store.record import CARRIED, OUTCOME_COLUMNS, SCHEMA_VERSION, ModelDescription, Question, Record
 
@@ -72,7 +72,7 @@ class Store:
         """
         path, n = self._folder(id) / "outcomes.parquet", self.read(id).n
         try:
-            outcomes = pd.read_parquet(path)
+            outcomes = read_parquet(path)
             if lacking := [column for column in OUTCOME_COLUMNS if column not in outcomes]:
                 raise ValueError(f"it lacks {', '.join(lacking)}")
             if len(outcomes) != n:
@@ -150,7 +150,7 @@ class Store:
     def _readable_batches(self, id: str) -> Iterator[pd.DataFrame]:
         for file in sorted(self._partial(id).glob("*.parquet")):
             try:
-                batch = pd.read_parquet(file)
+                batch = read_parquet(file)
             except (OSError, ValueError):
                 file.unlink(missing_ok=True)
                 continue
