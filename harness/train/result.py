@@ -68,7 +68,7 @@ def measure(classifier: Classifier, card: Card, test_set: Dataset, device: torch
     arena = Arena(some, device, TEST_BATCH)
     attacked = Surrogate(classifier)
     robust = {threat.label: robust_accuracy(attacked, arena, threat) for threat in threats_of(card)}
-    return Measured(float(1 - clean["success"].mean()), robust, images)
+    return Measured(float((~clean["success"]).mean()), robust, images)
 
 
 def threats_of(card: Card) -> Iterator[ThreatModel]:
