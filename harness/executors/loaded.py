@@ -27,9 +27,9 @@ class Loaded:
         """Nothing is loaded before it is asked for."""
         self._plan, self._device = plan, device
         self._models = OrderedDict[str, Classifier]()
-        self._surrogate: Surrogate | None = None
         self._batch_sizes: dict[tuple[str, str], int] = {}
         self._images = lru_cache(maxsize=1)(self._open)
+        self._surrogate = lru_cache(maxsize=1)(self._crafting)
 
     def model(self, name: str) -> Classifier:
         """The model under a suite name."""
@@ -41,12 +41,9 @@ class Loaded:
         self._models.move_to_end(name)
         return self._models[name]
 
-    def surrogate(self, name: str) -> Surrogate:
-        """The same to craft on. Twins are kept of one model only: jobs on a model follow each other."""
-        model = self.model(name)
-        if self._surrogate is None or self._surrogate.model is not model:
-            self._surrogate = Surrogate(model)
-        return self._surrogate
+    def surrogate(self, job: Job) -> Surrogate:
+        """The model that crafts. Twins are kept of one model and its images only: such jobs follow each other."""
+        return self._surrogate(job.dataset, job.surrogate)
 
     def target(self, job: Job, position: int) -> Classifier:
         """The model that a cell judges, as it sees the images of the surrogate."""
@@ -62,6 +59,9 @@ class Loaded:
             images = as_float(arena.images[:PROBE_IMAGES])
             self._batch_sizes[label, model] = find_batch_size(self.model(model), images)
         return arena.with_batch_size(self._batch_sizes[label, model])
+
+    def _crafting(self, dataset: str, name: str) -> Surrogate:
+        return Surrogate(self.model(name))
 
     def _open(self, label: str, geometry: Geometry | None) -> Arena:
         size = self._plan.suite.batch_size

@@ -146,7 +146,7 @@ class LocalExecutor:
         share = job.seconds / len(finished)
         advance(share * int(finished.sum()))
         keeper = Keeper(self.store.images(job.crafting), self.plan.suite.keep_images)
-        run = partial(job.craft.run, self._loaded.surrogate(job.surrogate), targets, clean, keeper=keeper)
+        run = partial(job.craft.run, self._loaded.surrogate(job), targets, clean, keeper=keeper)
         batches = run if job.fixed_batches else partial(halving, run)
         for batch in batches(arena, finished):
             for id, outcomes in batch.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,11 @@ def test_a_model_that_is_too_large_to_be_kept_can_be_used(loaded: Loaded, monkey
     assert loaded.model("plain").parameter_count > 0
 
 
-def test_twins_are_kept_of_one_surrogate(loaded: Loaded) -> None:
-    plain = loaded.surrogate("plain")
-    assert loaded.surrogate("plain") is plain
-    assert loaded.surrogate("batch").model is loaded.model("batch")
-    assert loaded.surrogate("plain") is not plain
-    assert loaded.surrogate("plain").model is plain.model
+def test_twins_are_kept_of_one_surrogate_and_its_images(loaded: Loaded) -> None:
+    plain, batch = (job for job in make_plan("sound.toml").jobs if job.craft)
+    first = loaded.surrogate(plain)
+    assert loaded.surrogate(plain) is first
+    assert loaded.surrogate(batch).model is loaded.model("batch")
+    assert loaded.surrogate(plain) is not first
+    assert loaded.surrogate(plain).model is first.model
+    assert loaded.surrogate(replace(plain, dataset="other images")) is not loaded.surrogate(plain)
