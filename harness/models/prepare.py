@@ -106,8 +106,8 @@ def rewrite_faithfully(twin: Classifier, images: Tensor, expected: Answer) -> in
     """Rewrite a copy in place where it still answers as expected. Returns how many BatchNorm layers were folded away.
 
     A trace follows one pass. It loses what a network says about its backward pass (gradients of its own, `no_grad`,
-    hooks), and keeps random numbers and branches as they were. So gradients are compared too, and a network that draws
-    random numbers, or answers otherwise when asked again, is not rewritten.
+    hooks), so gradients are compared too. It keeps random numbers and branches as they were: only of a steady network
+    is it the whole truth.
     """
     faster = copy.deepcopy(twin)
     folded = rewrite(faster)
@@ -118,7 +118,7 @@ def rewrite_faithfully(twin: Classifier, images: Tensor, expected: Answer) -> in
 
 
 def is_steady(expected: Answer) -> bool:
-    """Whether a model would answer the same again."""
+    """Whether a model would answer the same again: it drew no random numbers, and did when it was asked twice."""
     again = (expected.silent - expected.logits).abs().max().item()
     return not expected.drew and again <= largest_deviation(expected, EXACT)
 
