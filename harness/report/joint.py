@@ -19,13 +19,16 @@ from harness.report.filling import fill
 from harness.report.joint_claims import claims_of
 from harness.report.joint_notes import joint_notes
 from harness.report.joint_page import closing, opening
-from harness.report.joint_suites import Bound, Joint
+from harness.report.joint_suites import Joint
 from harness.report.merging import told_apart
 from harness.report.render import Report
 from harness.report.reprint import Reprint, bind, resolve_reprint
 from harness.report.table import Table
 from harness.spec import Suite, TableSpec
 from harness.store import Store
+
+Bound = Mapping[PrintedValue, tuple[Cell, ...]]
+"""The cells of printed numbers."""
 
 
 def render_joint(suites: Sequence[Suite], cells: Mapping[str, Cells], store: Store, command: str) -> Report:

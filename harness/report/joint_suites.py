@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from harness.cells import Cell, Cells
-from harness.papers import PrintedValue, printed_table
+from harness.cells import Cells
+from harness.papers import printed_table
 from harness.report.evidence import Evidence
 from harness.report.merging import merged
 from harness.spec import Suite, TableSpec
 from harness.store import Store
-
-Bound = Mapping[PrintedValue, tuple[Cell, ...]]
-"""The cells of printed numbers."""
 
 
 @dataclass(frozen=True)
