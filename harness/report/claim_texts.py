@@ -109,6 +109,9 @@ def _notes(claim: Claim) -> Iterator[str]:
     if claim.absent:
         total = len(comparisons) + len(claim.alone) + claim.absent
         yield f"{name}: {claim.absent} of the paper's {total} pairs are no part of {claim.whose}."
+    if claim.untrained:
+        names = ", ".join(claim.untrained)
+        yield f"{name}: without {names}, whose weights are not here; other trainings of these networks stand for them."
     if any(len({cell.dataset for cell in c.pair.cells}) > 1 for c in comparisons):
         yield f"{name}: its sides are on different feature sets, paired by the images that these were made from."
     if any(comparison.pair.bases[0] for comparison in comparisons):

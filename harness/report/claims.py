@@ -67,6 +67,8 @@ class Claim:
     """What one side has and the other lacks."""
     absent: int = 0
     """Pairs of a paper's claim of which the suite has neither side."""
+    untrained: tuple[str, ...] = ()
+    """Models that were left out, for which other trainings of their networks stand."""
     whose: str = "this suite"
     """How sentences refer to where the cells come from."""
 
@@ -116,7 +118,8 @@ def judge(claim: ClaimSpec, evidence: Evidence) -> Claim:
     tested = [_compare(pair, claim.value, denominator, evidence) for pair in pairing.pairs]
     adjusted = holm([comparison.means.p_value if comparison.means else 1.0 for comparison in tested])
     tested = [replace(comparison, adjusted=p) for comparison, p in zip(tested, adjusted, strict=True)]
-    return Claim(claim, denominator, tuple(_with_needs(tested)), pairing.alone, pairing.absent, evidence.cells.whose)
+    of_pairing = (pairing.alone, pairing.absent, pairing.untrained)
+    return Claim(claim, denominator, tuple(_with_needs(tested)), *of_pairing, evidence.cells.whose)
 
 
 def _with_needs(comparisons: list[Comparison]) -> Iterator[Comparison]:

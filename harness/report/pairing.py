@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 from harness.cells import Cell, Cells
 from harness.core.errors import HarnessError
@@ -31,16 +32,29 @@ Key = tuple[str, ...]
 def pair_up(claim: ClaimSpec, cells: Cells) -> Pairing:
     """Sort a suite's cells into the pairs of a claim.
 
+    Models that were left out for want of their weights are no part of it where others mean the same: a network that is
+    trained several times is compared as far as its trainings are here.
+
     Raises:
         HarnessError: when a facet is not known, a side has no cells, the sides have nothing to match, or a side of a
             pair would mix different questions.
     """
+    pairing, facets = _pair_up(claim, cells)
+    left_out = cells.left_out()
+    pairs = tuple(_without(left_out, pair, filled(claim).average, facets) for pair in pairing.pairs)
+    lost = {cell for pair in pairing.pairs for cell in pair.cells} - {cell for pair in pairs for cell in pair.cells}
+    names = {name for cell in lost for name in (cell.surrogate, cell.target)}
+    untrained = tuple(model.name for model in cells.models if model.left_out and model.name in names)
+    return replace(pairing, pairs=pairs, untrained=untrained)
+
+
+def _pair_up(claim: ClaimSpec, cells: Cells) -> tuple[Pairing, CellFacets]:
     if claim.paper:
         pairing, facets = printed_pairing(claim, cells), CellFacets(cells, printed_mode(claim.paper))
         for pair in pairing.pairs:
             _refuse_mixture(filled(claim), pair, facets)
             _refuse_strangers(claim, pair, cells)
-        return pairing
+        return pairing, facets
     place = place_of(claim)
     try:
         mode = _checked_mode(claim, {cell.mode for cell in cells.cells} - {"clean"}, free_facets(cells))
@@ -61,7 +75,7 @@ def pair_up(claim: ClaimSpec, cells: Cells) -> Pairing:
         _refuse_mixture(claim, pair, facets)
         _refuse_strangers(claim, pair, cells)
     alone = _sorted(greater.keys() ^ than.keys(), matched, facets)
-    return Pairing(pairs, tuple(", ".join(filter(None, key)) for key in alone))
+    return Pairing(pairs, tuple(", ".join(filter(None, key)) for key in alone)), facets
 
 
 def check_claim(claim: ClaimSpec, suite: Suite) -> None:
@@ -128,6 +142,20 @@ def _sorted(keys: Iterable[Key], matched: tuple[str, ...], facets: CellFacets) -
 
 def _pair(key: Key, matched: tuple[str, ...], greater: Mapping[str, Cell], than: Mapping[str, Cell]) -> Pair:
     return Pair(dict(zip(matched, key, strict=True)), tuple(greater.values()), tuple(than.values()))
+
+
+def _without(left_out: Collection[str], pair: Pair, average: Iterable[str], facets: CellFacets) -> Pair:
+    """A pair without the records that will not come, as far as each has others beside it that mean the same."""
+    average = tuple(average)
+
+    def here(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
+        meanings = {cell: tuple(facets.text(facet, cell) for facet in average) for cell in cells}
+        answered = {meaning for cell, meaning in meanings.items() if cell.id not in left_out}
+        return tuple(cell for cell in cells if cell.id not in left_out or meanings[cell] not in answered)
+
+    return replace(
+        pair, greater=here(pair.greater), than=here(pair.than), bases=(here(pair.bases[0]), here(pair.bases[1]))
+    )
 
 
 def _refuse_mixture(claim: ClaimSpec, pair: Pair, facets: CellFacets) -> None:

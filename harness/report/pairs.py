@@ -48,3 +48,5 @@ class Pairing:
     """What one side has and the other lacks, as texts of the matched facets; no part of the claim."""
     absent: int = 0
     """Pairs of a paper's claim of which the suite has neither side; no part of it either."""
+    untrained: tuple[str, ...] = ()
+    """Suite names of models that were left out, for which other trainings of their networks stand."""
