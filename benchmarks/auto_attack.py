@@ -26,10 +26,10 @@ from torch import Tensor
 from harness.attacks.resolve import resolve
 from harness.core.precision import Precision, stages
 from harness.core.threat import Norm, ThreatModel
+from harness.crafting import CraftJob
 from harness.data import Dataset
 from harness.data.load import load_dataset
 from harness.environment import processor
-from harness.job import CraftJob
 from harness.judging import Arena, predict, run_clean
 from harness.models import load_model
 from harness.models.classifier import Classifier

@@ -25,9 +25,9 @@ from tabulate import tabulate
 from harness.attacks.resolve import resolve
 from harness.core.precision import Precision
 from harness.core.threat import ThreatModel
+from harness.crafting import CraftJob
 from harness.data.load import load_dataset
 from harness.environment import processor
-from harness.job import CraftJob
 from harness.judging import Arena, run_clean
 from harness.models import load_model
 from harness.models.classifier import Classifier

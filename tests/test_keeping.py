@@ -14,8 +14,8 @@ from safetensors.numpy import load_file, save
 import harness
 from harness.core.errors import HarnessError
 from harness.core.threat import ThreatModel
+from harness.crafting import CraftJob
 from harness.data import Dataset
-from harness.job import CraftJob
 from harness.judging import Arena, Batch
 from harness.keeping import Keeper
 from harness.runner import Results

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from harness.cells import Cell
-from harness.job import CraftJob
+from harness.crafting import CraftJob
 from harness.store import Question
 
 

@@ -10,8 +10,8 @@ from harness.attacks import Setting
 from harness.cells import CLEAN, Cell
 from harness.core.errors import HarnessError
 from harness.core.precision import Precision
+from harness.crafting import CraftJob
 from harness.data import ChosenImages, Dataset
-from harness.job import CraftJob
 from harness.models.carried import POLICY
 from harness.plan.attacks import Crafting
 from harness.plan.job import Job

@@ -12,10 +12,10 @@ import torch
 
 from harness.attacks.resolve import resolve
 from harness.core.threat import ThreatModel
+from harness.crafting import CraftJob
 from harness.data import Dataset
 from harness.data.load import load_dataset
 from harness.environment import device_name
-from harness.job import CraftJob
 from harness.judging import Arena, run_clean
 from harness.models.card import Card, file_sha256, weights_path
 from harness.models.classifier import Classifier

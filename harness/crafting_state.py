@@ -1,4 +1,4 @@
-"""How far a job is, and which of its samples an attack is given together."""
+"""How far crafting is, and which samples an attack is given together."""
 
 from __future__ import annotations
 

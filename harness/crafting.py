@@ -1,4 +1,4 @@
-"""A job: craft once, verify, judge on many.
+"""Craft once, verify, judge on many.
 
 Where predictions of the surrogate or of a target depend on the batch, batches are part of the question: consecutive
 samples of the data set, the last batch smaller where they do not come out even. Each is crafted and judged as a whole.
@@ -23,7 +23,7 @@ from harness.attacks.whole_batches import asked_whole
 from harness.core.errors import HarnessError
 from harness.core.precision import PassPrecision, Precision, stages
 from harness.core.threat import ThreatModel
-from harness.job_state import State
+from harness.crafting_state import State
 from harness.judging import (
     NO_MEMBER,
     Arena,
