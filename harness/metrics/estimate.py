@@ -29,9 +29,12 @@ class Estimate(NamedTuple):
     """Samples that a rate counts as yes; None for means."""
 
     @property
-    def half_width(self) -> float:
-        """Half the length of the interval: what tables print behind ±."""
-        return (self.high - self.low) / 2
+    def margin(self) -> float:
+        """How far the interval reaches from the value, at its farther end: what tables print behind ±.
+
+        Wilson's interval is not centred: 4 of 4 is at least 51%, which half its length would call 76%.
+        """
+        return max(self.value - self.low, self.high - self.value)
 
 
 def wilson(hits: int, n: int) -> Estimate:

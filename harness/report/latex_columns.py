@@ -114,8 +114,8 @@ def _behind(part: Written) -> str:
 def _marks(part: Written) -> Iterator[str]:
     number = _NUMBER.fullmatch(part.value)
     yield escape((number["mark"] if number else "") + part.mark)
-    if part.half_width or part.spread:
-        interval = rf"$\pm${part.half_width}" if part.half_width else ""
+    if part.margin or part.spread:
+        interval = rf"$\pm${part.margin}" if part.margin else ""
         spread = rf"($s$ {part.spread})" if part.spread else ""
         yield r"\,\scriptsize " + " ".join(filter(None, (interval, spread)))
 

@@ -118,7 +118,7 @@ def _clean_accuracy(model: ModelEntry, dataset: str, evidence: Evidence) -> str:
     if estimate is None:
         return NO_NUMBER
     decimals = 2 if estimate.n >= 10_000 else 1
-    return Written(f"{estimate.value * 100:.{decimals}f}", f"{estimate.half_width * 100:.{decimals}f}").text
+    return Written(f"{estimate.value * 100:.{decimals}f}", f"{estimate.margin * 100:.{decimals}f}").text
 
 
 def _layers(model: ModelEntry) -> str:

@@ -98,8 +98,8 @@ def _number(entry: Entry, parts: Written, shown: Sequence[str]) -> Text:
         return Text(parts.value, style="yellow" if entry.missing == "failed" else "dim")
     style = "bold" if parts.bold else "italic" if entry.comparison or not entry.runs else ""
     text = Text().append(parts.value, style=style).append(parts.mark, style="yellow")
-    if INTERVALS in shown and parts.half_width:
-        text.append(f" ±{parts.half_width}", style="dim")
+    if INTERVALS in shown and parts.margin:
+        text.append(f" ±{parts.margin}", style="dim")
     if SPREADS in shown and parts.spread:
         text.append(f" (s {parts.spread})", style="dim")
     return text

@@ -55,8 +55,8 @@ class Written(NamedTuple):
 
     value: str
     """The number, or a dash, or nothing where the plan has no cell."""
-    half_width: str = ""
-    """Half the interval's length, without the sign ±; empty where there is no interval."""
+    margin: str = ""
+    """How far the interval reaches at its farther end, without the sign ±; empty where there is no interval."""
     spread: str = ""
     """Standard deviation over the runs, without its name."""
     mark: str = ""
@@ -67,7 +67,7 @@ class Written(NamedTuple):
     @property
     def text(self) -> str:
         """All parts in one line, such as "81.2 ±2.4"."""
-        interval = f" ±{self.half_width}" if self.half_width else ""
+        interval = f" ±{self.margin}" if self.margin else ""
         spread = f" (s {self.spread})" if self.spread else ""
         return f"{self.value}{self.mark}{interval}{spread}"
 
@@ -85,7 +85,7 @@ def written(entry: Entry, percent_decimals: int) -> Written:
     scale = 1 if entry.metric in MEANS else 100
     return Written(
         value=f"{estimate.value * scale:.{decimals}f}",
-        half_width="" if math.isnan(estimate.half_width) else f"{estimate.half_width * scale:.{decimals}f}",
+        margin="" if math.isnan(estimate.margin) else f"{estimate.margin * scale:.{decimals}f}",
         spread="" if entry.spread is None else f"{entry.spread * scale:.{decimals}f}",
         mark=INCOMPLETE_MARK if entry.incomplete else "",
         bold=bool(entry.best),
@@ -109,7 +109,7 @@ def interval_legend(tables: list[Table]) -> str:
     also = " (of the normal interval for means)" if rates and means else ""
     averages = "; averages over cells have that of a mean over images" if any(table.average for table in tables) else ""
     kind = "Wilson" if rates else "normal"
-    return f"± is the half-width of the 95% {kind} interval{also}{averages}." if metrics else ""
+    return f"± is how far the 95% {kind} interval{also} reaches at its farther end{averages}." if metrics else ""
 
 
 def count_words(counts: list[int]) -> str:

@@ -84,7 +84,7 @@ def test_cells_that_differ_make_the_average_more_certain_than_each_of_them() -> 
     rng = np.random.default_rng(1)
     alone = [pd.Series((rng.random(400) < 0.5).astype(float)) for _ in range(9)]
     # Nine independent cells: a third of the width of one.
-    assert average(alone, rates=True).half_width == pytest.approx(wilson(200, 400).half_width / 3, rel=0.1)
+    assert average(alone, rates=True).margin == pytest.approx(wilson(200, 400).margin / 3, rel=0.1)
 
 
 @pytest.mark.parametrize("ease", [0.0, -1.2])
@@ -122,7 +122,7 @@ def test_means_have_the_normal_interval_of_their_images() -> None:
     first, second = (pd.Series([1.0, 2.0, 3.0, 4.0]), pd.Series([3.0, 2.0, 1.0, 2.0]))
     estimate = average([first, second], rates=False)
     assert estimate.value == 2.25
-    assert estimate.half_width == pytest.approx(1.959964 * np.std([2, 2, 2, 3], ddof=1) / 2)
+    assert estimate.margin == pytest.approx(1.959964 * np.std([2, 2, 2, 3], ddof=1) / 2)
 
 
 def test_an_average_over_nothing_is_refused() -> None:

@@ -43,8 +43,9 @@ def test_a_rate_over_nothing_or_of_impossible_hits_raises(hits: int, n: int) -> 
         wilson(hits, n)
 
 
-def test_half_width_is_half_the_length_of_the_interval() -> None:
-    assert Estimate(0.5, 0.4, 0.8, 10).half_width == pytest.approx(0.2)
+def test_no_end_of_the_interval_lies_beyond_the_margin() -> None:
+    assert Estimate(0.5, 0.4, 0.8, 10).margin == pytest.approx(0.3)
+    assert Estimate(0.5, 0.3, 0.6, 10).margin == pytest.approx(0.2)
 
 
 def test_mean_of_has_the_normal_interval() -> None:

@@ -54,7 +54,7 @@ def test_the_interval_is_as_wide_as_that_of_a_bootstrap_over_images() -> None:
     estimate = relative_gain(*groups)
     assert estimate is not None
     low, high = np.quantile([gain(*drawn) for drawn in resampled(groups)], [0.025, 0.975])
-    assert estimate.half_width == pytest.approx((high - low) / 2, rel=0.1)
+    assert estimate.margin == pytest.approx((high - low) / 2, rel=0.1)
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:

@@ -158,7 +158,7 @@ def test_means_of_distances_are_averaged_too(lab: Lab) -> None:
     made = table(lab, rows=["model"], columns=["threat"], value="mean_l2", **keys)
     (estimate,) = estimates(made)
     assert estimate.value == 2.25
-    assert estimate.half_width == pytest.approx(1.959964 * 0.5 / 2)
+    assert estimate.margin == pytest.approx(1.959964 * 0.5 / 2)
 
 
 @pytest.mark.parametrize(

@@ -337,13 +337,13 @@ def test_a_table_that_does_not_ask_says_and_prints_nothing_of_it(pairs: Lab) -> 
 
 def test_markdown_prints_the_number_alone_in_bold(pairs: Lab) -> None:
     rows = read_pipes(pipe_table(pair_table(pairs)))[1:]
-    assert [row[2:] for row in rows[:2]] == [["25.0 ±13.0", "**62.5** ±14.4"], ["**50.0** ±14.8", "30.0 ±13.7"]]
+    assert [row[2:] for row in rows[:2]] == [["25.0 ±15.2", "**62.5** ±15.5"], ["**50.0** ±14.8", "30.0 ±15.4"]]
 
 
 def test_markdown_keeps_the_star_of_an_incomplete_mean_outside(forty: Lab) -> None:
     networks(forty, a=right(30), b=right(20))
     forty.attack("a", "a", None, seed=1)
-    assert read_pipes(pipe_table(table(forty)))[1][1] == r"**75.0**\* ±13.0"
+    assert read_pipes(pipe_table(table(forty)))[1][1] == r"**75.0**\* ±15.2"
 
 
 def test_csv_tells_of_every_cell_whether_its_entry_is_best(pairs: Lab) -> None:
@@ -376,7 +376,7 @@ def test_the_terminal_prints_the_number_alone_in_bold(pairs: Lab) -> None:
     console = Console(width=120, file=io.StringIO(), force_terminal=True, color_system="standard")
     console.print(terminal(pair_table(pairs), 120))
     written = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "\x1b[1m62.5\x1b[0m\x1b[2m ±14.4\x1b[0m" in written
+    assert "\x1b[1m62.5\x1b[0m\x1b[2m ±15.5\x1b[0m" in written
     assert "\x1b[1m25.0" not in written
 
 

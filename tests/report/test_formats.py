@@ -31,8 +31,8 @@ def read_pipes(text: str) -> list[list[str]]:
 def test_markdown_reads_back_as_the_table(whitebox: Lab) -> None:
     head, *rows = read_pipes(pipe_table(whitebox_table(whitebox)))
     assert head == ["Model", "bn", "Clean", "PGD L∞ 8/255", "PGD L2 0.5", "CW L∞ 8/255", "CW L2 0.5"]
-    assert rows[0] == ["Plain", "N", "75.0 ±32.7", "50.0 ±35.0", "75.0 ±32.7", "25.0 ±32.7", "50.0 ±35.0"]
-    assert rows[1] == ["Batch", "Y", "100.0 ±24.5", "25.0 ±32.7", "50.0 ±35.0", "0.0 ±24.5", "–"]
+    assert rows[0] == ["Plain", "N", "75.0 ±44.9", "50.0 ±35.0", "75.0 ±44.9", "25.0 ±44.9", "50.0 ±35.0"]
+    assert rows[1] == ["Batch", "Y", "100.0 ±49.0", "25.0 ±44.9", "50.0 ±35.0", "0.0 ±49.0", "–"]
 
 
 def test_markdown_aligns_numbers_to_the_right_and_names_to_the_left(whitebox: Lab) -> None:
@@ -41,7 +41,7 @@ def test_markdown_aligns_numbers_to_the_right_and_names_to_the_left(whitebox: La
 
 
 def test_markdown_of_one_table_says_what_the_interval_is(whitebox: Lab) -> None:
-    assert "± is the half-width of the 95% Wilson interval." in markdown(whitebox_table(whitebox))
+    assert "± is how far the 95% Wilson interval reaches at its farther end." in markdown(whitebox_table(whitebox))
 
 
 def test_a_bar_in_a_label_does_not_break_the_markdown_table(lab: Lab) -> None:
@@ -147,7 +147,7 @@ def printed(made: Table, width: int) -> str:
 
 def test_terminal_prints_every_number_and_the_notes(whitebox: Lab) -> None:
     text = printed(whitebox_table(whitebox), 120)
-    assert "75.0 ±32.7" in text
+    assert "75.0 ±44.9" in text
     assert "– 1 of 10 cells not run." in text
 
 

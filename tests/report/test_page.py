@@ -34,8 +34,8 @@ def test_page_says_what_was_run_how_to_read_it_and_how_to_make_it_again(whitebox
         "Threat models (budgets on the [0, 1] pixel scale): L∞ 8/255; L2 0.5.",
         "| PGD    | PGD           | 1       | L∞ 8/255; L2 0.5 | steps = 10, step_size = 0.8/255 |",
         "### White-box robust accuracy (%), Digits",
-        "± is the half-width of the 95% Wilson interval. n = 4",
-        "| Batch | batch | zoo:batch | BN   | 3 BN        |            100.0 ±24.5 |     12,345 | `batch_______` |",
+        "± is how far the 95% Wilson interval reaches at its farther end. n = 4",
+        "| Batch | batch | zoo:batch | BN   | 3 BN        |            100.0 ±49.0 |     12,345 | `batch_______` |",
         "A closing word.",
         "    harness run suites/lab.toml",
     ):

@@ -177,7 +177,7 @@ def test_mean_distance_has_the_normal_interval_of_its_samples(lab: Lab) -> None:
     estimate = table(lab, ["model"], ["attack"], value="mean_l2").rows[0].entries[0].estimate
     assert estimate is not None
     assert estimate.value == 2.5
-    assert estimate.half_width == pytest.approx(1.96 * 1.2909944 / 2, rel=1e-4)
+    assert estimate.margin == pytest.approx(1.96 * 1.2909944 / 2, rel=1e-4)
 
 
 def test_seeds_of_one_entry_become_mean_and_spread(lab: Lab) -> None:

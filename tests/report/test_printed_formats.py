@@ -27,18 +27,18 @@ def test_markdown_reads_back_line_by_line(table4: Lab) -> None:
     made = report(table4, TableSpec(reference="benz2021/4"))
     head, *rows = read_pipes(pipe_table(made.comparisons[0]))
     assert head[:5] == ["Attack", "Source", "BN", "", "AlexN"]
-    assert rows[0][:6] == ["I", "VGG16", "Y", "ours", "30.0 ±18.7", "100.0 ±8.1"]
+    assert rows[0][:6] == ["I", "VGG16", "Y", "ours", "30.0 ±21.9", "100.0 ±16.1"]
     assert rows[1][:6] == ["", "", "", "paper", "28.7", "100\\*"]
     assert rows[2][:6] == ["", "", "", "diff", "+1.3", "+0.0"]
     assert len(rows) == 24
     _, first, *_ = read_pipes(pipe_table(made.tables[0]))
-    assert first[:5] == ["I", "VGG16", "Y", "30.0 ±18.7", "100.0 ±8.1"]
+    assert first[:5] == ["I", "VGG16", "Y", "30.0 ±21.9", "100.0 ±16.1"]
 
 
 def test_markdown_joins_pairs_and_prints_headings(tmp_path: Path, table1: Lab) -> None:
     pairs = report(table1, TableSpec(reference="benz2021/2", where={"norm": "l2"}))
     rows = read_pipes(pipe_table(pairs.comparisons[0]))[1:]
-    assert rows[6][2:5] == ["ours", "80.0 ±16.8/50.0 ±20.1", "90.0 ±13.7/25.0 ±17.8"]
+    assert rows[6][2:5] == ["ours", "80.0 ±21.6/50.0 ±20.1", "90.0 ±20.1/25.0 ±21.9"]
     assert rows[7][3] == "90.06/51.30"
     assert rows[8][3] == "-10.1/-1.3"
     assert rows[6][5] == "n/a"

@@ -89,7 +89,7 @@ def test_agreement_tells_equal_rates_from_equal_outcomes(implementations: Lab) -
 def test_summaries_stand_in_the_order_of_the_suite(implementations: Lab) -> None:
     made = table(implementations, "agreement", "mean", "spread", headers={"spread": "Max - min"})
     assert made.columns[-3:] == (("Agreement",), ("Mean",), ("Max - min",))
-    assert texts(made, 3)[0] == ["25.0 ±32.7", "33.3 ±33.5", "25.0"]
+    assert texts(made, 3)[0] == ["25.0 ±44.9", "33.3 ±41.6", "25.0"]
 
 
 def test_clean_accuracy_is_no_part_of_a_comparison_but_a_clean_row_has_its_own(implementations: Lab) -> None:
@@ -102,12 +102,12 @@ def test_clean_accuracy_is_no_part_of_a_comparison_but_a_clean_row_has_its_own(i
     columns = ["model", "spread", "agreement"]
     made = table(implementations, rows=["attack"], columns=columns, where=filters, clean=True)
     assert [row.header for row in made.rows] == [("Clean",), ("PGD (ours)",)]
-    assert texts(made, 2) == [["25.0", "75.0 ±32.7"], ["0.0", "100.0 ±24.5"]]
+    assert texts(made, 2) == [["25.0", "75.0 ±44.9"], ["0.0", "100.0 ±49.0"]]
 
 
 def test_fewer_than_two_entries_are_not_compared(implementations: Lab) -> None:
     made = table(implementations, "mean", "spread", "agreement", where={"attack.facts.by": "official"})
-    assert texts(made, 3) == [["25.0 ±32.7", "n/a", "n/a"]]
+    assert texts(made, 3) == [["25.0 ±44.9", "n/a", "n/a"]]
     assert "n/a: the row has fewer than two entries to compare." in made.notes
     assert "n/a" in pipe_table(made)
     assert json.loads(json_text(made))["rows"][0]["entries"][-1]["missing"] == "too few"
@@ -159,7 +159,7 @@ def test_a_comparison_that_lacks_a_seed_is_marked(implementations: Lab) -> None:
 
 def test_a_spread_of_distances_is_printed_like_distances(implementations: Lab) -> None:
     made = table(implementations, "spread", "agreement", value="mean_l2")
-    assert texts(made, 2)[0] == ["0.000", "25.0 ±32.7"]
+    assert texts(made, 2)[0] == ["0.000", "25.0 ±44.9"]
     assert "Spread: the largest minus the smallest value of the row." in made.notes
 
 
@@ -172,8 +172,8 @@ def test_comparisons_bring_no_sentences_about_means(implementations: Lab) -> Non
 
 def test_every_text_format_prints_the_comparisons(implementations: Lab) -> None:
     made = table(implementations, "spread", "agreement")
-    assert read_pipes(markdown(made))[1][-2:] == ["25.0", "25.0 ±32.7"]
-    assert next(rows_of(latex(made)))[-2:] == ["25.0", r"25.0{\,\scriptsize $\pm$32.7}"]
+    assert read_pipes(markdown(made))[1][-2:] == ["25.0", "25.0 ±44.9"]
+    assert next(rows_of(latex(made)))[-2:] == ["25.0", r"25.0{\,\scriptsize $\pm$44.9}"]
     assert re.search(r"PGD .* 25\.0 +25\.0 ±32\.7 *$", printed(made, 120), re.MULTILINE)
 
 
