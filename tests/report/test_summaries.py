@@ -174,7 +174,7 @@ def test_every_text_format_prints_the_comparisons(implementations: Lab) -> None:
     made = table(implementations, "spread", "agreement")
     assert read_pipes(markdown(made))[1][-2:] == ["25.0", "25.0 ±44.9"]
     assert next(rows_of(latex(made)))[-2:] == ["25.0", r"25.0{\,\scriptsize $\pm$44.9}"]
-    assert re.search(r"PGD .* 25\.0 +25\.0 ±32\.7 *$", printed(made, 120), re.MULTILINE)
+    assert re.search(r"PGD .* 25\.0 +25\.0 ±44\.9 *$", printed(made, 120), re.MULTILINE)
 
 
 def test_figures_leave_comparisons_out(implementations: Lab) -> None:
