@@ -63,7 +63,7 @@ def attributes_sha256(network: nn.Module) -> str:
             if not key.startswith("_") and key != "training" and _is_plain(value):
                 digest.update(f"{name}.{key}={value!r}\n".encode())
         for key in sorted(module._non_persistent_buffers_set):
-            if (buffer := module._buffers.get(key)) is not None:
+            if (buffer := getattr(module, key, None)) is not None:
                 for part in contents(f"{name}.{key}", buffer):
                     digest.update(part)
     return digest.hexdigest()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from harness.core.losses import cross_entropy, margin
+from harness.core.losses import Loss, cross_entropy, margin
 from harness.core.tf32 import full_float32
 from harness.models.classifier import Classifier, undisturbed
 from harness.models.state import State
@@ -134,17 +134,19 @@ def loss_gradients(model: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
     """
     images = images.detach().requires_grad_()
     try:
-        logits = model(images)
-        losses = [loss(logits, logits.argmax(1)).sum() for loss in (margin, cross_entropy)]
-        first, second = (
-            torch.autograd.grad(loss, images, retain_graph=True, allow_unused=True, materialize_grads=True)[0]
-            for loss in losses
-        )
+        first, second = (_loss_gradient(model, images, loss) for loss in (margin, cross_entropy))
     except torch.cuda.OutOfMemoryError:
         raise
     except Exception:  # noqa: BLE001 - the model may be the user's code, which may raise anything
         return torch.zeros_like(images), torch.zeros_like(images)
     return first, second
+
+
+def _loss_gradient(model: Classifier, images: Tensor, loss: Loss) -> Tensor:
+    # A pass of its own: compiled functions may refuse the second gradient of one.
+    logits = model(images)
+    total = loss(logits, logits.argmax(1)).sum()
+    return torch.autograd.grad(total, images, allow_unused=True, materialize_grads=True)[0]
 
 
 def differ(logits: Tensor, others: Tensor, tolerance: float) -> Tensor:

@@ -21,6 +21,7 @@ from torch import nn
 from harness.core.errors import HarnessError, did_you_mean
 from harness.models import MODEL_SOURCES
 from harness.models.classifier import Classifier, Provenance
+from harness.models.compiled import is_compiled, uncompiled
 from harness.models.construction import check_arguments, seeded
 from harness.models.contents import attributes_sha256, check_contents
 
@@ -39,6 +40,7 @@ def from_python(
     The working directory is importable. `arguments` are the factory's keywords. Without `mean` and `std` the network
     is given images in [0, 1] as they are. A factory may also return a `Classifier`, which brings its own. What it
     returns is copied: a network that the module keeps stays as it is, in its modes, flags, buffers and on its device.
+    Of one that comes compiled, the copy is not; `compile = true` in the suite compiles passes.
 
     Raises:
         HarnessError: when the module cannot be imported, has no such factory, or the factory fails or returns
@@ -52,7 +54,7 @@ def from_python(
     with working_directory_importable():
         module = _import(module_name, where)
         factory = _factory(module, attribute, where)
-        network = own_copy(_call(factory, given, where), where)
+        network = uncompiled(own_copy(_call(factory, given, where), where))
     check_contents(network, where)
     details = {
         "factory": name,
@@ -146,6 +148,11 @@ def _call(factory: Callable[..., Any], arguments: Mapping[str, Any], where: str)
 
 def own_copy(network: nn.Module, where: str) -> nn.Module:
     """A copy that nobody else holds. Raises HarnessError when the network cannot be copied."""
+    if any(is_compiled(part) and (part._forward_hooks or part._forward_pre_hooks) for part in network.modules()):
+        raise HarnessError(
+            f"{where}: a compiled network has hooks, which are lost when it is copied.\n"
+            "     register them before compiling, or leave compiling to `compile = true`"
+        )
     # Weights that a layer makes of others (weight normalization, pruning) carry their history, which torch does not
     # copy; and of TorchScript it copies the history too.
     made = {

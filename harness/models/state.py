@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import NamedTuple
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 class Held(NamedTuple):
     """A tensor of a module as it was."""
 
-    owner: dict[str, Tensor | None]
+    owner: MutableMapping[str, Tensor | None]
     """The table of a submodule in which it stands; a forward pass may put another tensor in its place."""
     name: str
     tensor: Tensor
@@ -22,7 +22,9 @@ class Held(NamedTuple):
     @property
     def changed(self) -> bool:
         """Whether another tensor stands in its place, or other values in the tensor."""
-        return self.owner.get(self.name) is not self.tensor or not _equal(self.tensor, self.value)
+        # The tables of scripted modules know no `get`.
+        there = self.owner[self.name] if self.name in self.owner else None  # noqa: SIM401
+        return there is not self.tensor or not _equal(self.tensor, self.value)
 
 
 class State:
@@ -30,7 +32,7 @@ class State:
 
     def __init__(self, module: nn.Module, *, parameters: bool = True) -> None:
         """Copies every tensor once."""
-        kinds: list[Callable[[nn.Module], dict[str, Tensor | None]]] = [lambda part: part._buffers]
+        kinds: list[Callable[[nn.Module], MutableMapping[str, Tensor | None]]] = [lambda part: part._buffers]
         if parameters:
             kinds.append(lambda part: part._parameters)  # type: ignore[arg-type,return-value]
         self.held = [

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import harness
+from harness.attacks.boundary import nearest_boundary
 from harness.attacks.loop import input_gradient
 from harness.core.losses import cross_entropy
 from harness.models import load_model
@@ -64,6 +65,14 @@ def test_batches_of_another_size_run_as_they_are(graphs: Graphs) -> None:
     assert len(graphs) == compiled
 
 
+def test_passes_that_are_compiled_may_have_several_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._functorch import config
+
+    monkeypatch.setattr(config, "donated_buffer", True)
+    prepare(load_model(BN), pictures(16), "float32", SIZE)
+    assert config.donated_buffer is False
+
+
 def test_without_a_size_nothing_is_compiled(graphs: Graphs) -> None:
     prepare(load_model(BN), pictures(16))
     assert not graphs
@@ -112,3 +121,14 @@ def test_a_suite_that_compiles_finds_the_same_as_one_that_does_not(
     for cell in plain.plan.cells.cells:
         assert plain.outcomes(cell.id)["success"].tolist() == compiled.outcomes(cell.id)["success"].tolist()
     assert compiled.store.read(compiled.plan.cells.cells[-1].id).environment["compile"] is True
+
+
+@pytest.mark.slow
+def test_boundaries_of_really_compiled_passes_are_those_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    original, images, classes = load_model(BN), pictures(SIZE), torch.zeros(SIZE, dtype=torch.long)
+    rivals = torch.tensor([[1, 2, 3]]).expand(SIZE, 3)
+    twin = prepare(original, pictures(16), "float32", SIZE).model
+    assert isinstance(twin, Compiled)
+    found, expected = (nearest_boundary(model, images, classes, rivals, "l2") for model in (twin, original))
+    torch.testing.assert_close(found.normals, expected.normals, atol=1e-4, rtol=1e-3)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -161,3 +162,32 @@ def test_logits_that_are_all_zero_do_not_differ() -> None:
 )
 def test_outputs_are_probabilities_if_all_finite_ones_are(logits: list[list[float]], expected: list[bool]) -> None:
     assert are_probabilities(torch.tensor(logits)).tolist() == expected
+
+
+class OneGradient(torch.autograd.Function):
+    """The identity; refuses a second gradient of the same pass, as compiled functions may."""
+
+    @staticmethod
+    def forward(context: Any, images: Tensor) -> Tensor:
+        context.taken = False
+        return images.clone()
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:
+        if context.taken:
+            raise RuntimeError("only one gradient of a pass")
+        context.taken = True
+        return gradient
+
+
+def test_a_network_that_has_one_gradient_a_pass_is_sound() -> None:
+    class Compiled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits: Tensor = self.inner(OneGradient.apply(images))
+            return logits
+
+    assert flags(Compiled()) == {}

@@ -11,6 +11,7 @@ import torch
 
 from harness.core.errors import HarnessError
 from harness.models import load_model
+from harness.models.classifier import undisturbed
 
 SOURCE = """
 import os
@@ -52,6 +53,33 @@ def from_the_environment():
 
 def scripted():
     return torch.jit.script(Scaled(2.0))
+
+def scripted_norm():
+    return torch.jit.script(torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Flatten()))
+
+def plain():
+    return torch.nn.Sequential(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2)))
+
+kept = []
+
+def compiled_outside():
+    kept.append(torch.compile(plain(), backend="eager"))
+    return kept[-1]
+
+def compiled_inside():
+    network = plain()
+    network[0] = torch.compile(network[0], backend="eager")
+    return network
+
+def compiled_in_place():
+    network = plain()
+    network[0].compile(backend="eager")
+    return network
+
+def hooked_after_compiling():
+    network = torch.compile(plain(), backend="eager")
+    network.register_forward_hook(lambda module, images, logits: 2 * logits)
+    return network
 
 def normalized():
     return torch.nn.Sequential(torch.nn.utils.weight_norm(torch.nn.Conv2d(3, 4, 4)), torch.nn.Flatten())
@@ -230,3 +258,35 @@ def test_a_module_that_fails_on_import_is_named(source: str, message: str) -> No
 def test_unknown_arguments_are_refused_with_the_known_ones() -> None:
     with pytest.raises(HarnessError, match="known: factor"):
         load_model("python:my_models:scaled", arguments={"scale": 2.0})
+
+
+@pytest.mark.parametrize("factory", ["compiled_outside", "compiled_inside", "compiled_in_place"])
+def test_a_network_that_comes_compiled_is_taken_apart(factory: str) -> None:
+    model, plain = load_model(f"python:my_models:{factory}"), load_model("python:my_models:plain")
+    assert repr(model.network) == repr(plain.network)
+    assert all(part._compiled_call_impl is None for part in model.modules())
+    images = torch.rand(2, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(model(images), plain(images))
+
+
+def test_the_compiled_network_itself_stays_compiled() -> None:
+    load_model("python:my_models:compiled_outside")
+    (network,) = sys.modules["my_models"].kept
+    assert type(network).__name__ == "OptimizedModule"
+
+
+def test_hooks_that_a_copy_would_lose_are_an_error() -> None:
+    with pytest.raises(HarnessError, match="hooks, which are lost when it is copied"):
+        load_model("python:my_models:hooked_after_compiling")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
+def test_a_scripted_network_with_buffers_is_left_as_it_was() -> None:
+    model = load_model("python:my_models:scripted_norm")
+    before = model.fingerprint
+    with undisturbed(model):
+        model.train()
+        model(torch.rand(4, 3, 2, 2))
+        assert model.fingerprint != before
+    assert model.fingerprint == before
+    assert not model.training

@@ -39,6 +39,22 @@ def test_a_change_is_seen_and_undone(change: str) -> None:
     assert (layer.weight == 1).all()
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
+def test_buffers_of_scripted_modules_are_compared_and_put_back() -> None:
+    network = torch.jit.script(nn.Sequential(nn.BatchNorm2d(3)).eval())
+    layer = getattr(network, "0")
+    mean, state = layer.running_mean, State(network)
+    seen = [state.changed]
+    for change in (lambda: layer.running_mean.add_(1), lambda: setattr(layer, "running_mean", torch.ones(3))):
+        change()
+        seen.append(state.changed)
+        state.put_back()
+        seen.append(state.changed)
+        assert layer.running_mean is mean
+        assert (layer.running_mean == 0).all()
+    assert seen == [False, True, False, True, False]
+
+
 def test_parameters_can_be_left_out() -> None:
     layer = nn.BatchNorm2d(3).requires_grad_(False)
     state = State(layer, parameters=False)
