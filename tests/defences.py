@@ -58,6 +58,20 @@ class PartlyRounded(Defence):
         return super().forward(torch.where(bright(images), (7 * images).round() / 7, images))
 
 
+class Clamped(Defence):
+    """Lets nothing through that is not in [0, 1], and no gradient at its ends."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images.clamp(0, 1))
+
+
+class Rectified(Defence):
+    """The same at black pixels alone."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images.relu())
+
+
 class Softmax(Defence):
     """Probabilities in place of logits."""
 
@@ -204,6 +218,8 @@ MODEL_FLAGS: dict[type[Defence], set[str]] = {
     ThroughNumpy: {"hidden_gradient"},
     Rounded: {"hidden_gradient"},
     PartlyRounded: {"hidden_gradient"},
+    Clamped: {"clipped_gradient"},
+    Rectified: {"clipped_gradient"},
     Softmax: {"probability_outputs"},
     OverConfident: {"saturated_loss"},
     Noisy: {"nondeterministic"},

@@ -51,6 +51,11 @@ FLAGS = {
         "gradient attacks find nothing there: replace the step that blocks it by a differentiable one, "
         "or use query and transfer attacks",
     ),
+    "clipped_gradient": Flag(
+        "no gradient reaches black and white pixels, as behind a clamp to [0, 1]",
+        "gradient attacks leave these pixels as they are and overstate robustness: take the clamp out, all images are "
+        "in [0, 1]",
+    ),
     "nonfinite_gradient": Flag(
         "gradients are NaN or infinite where logits are not",
         "attacks see zeros in their place: find the operation, such as a root or a norm at zero",

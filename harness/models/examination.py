@@ -31,6 +31,9 @@ BATCH_ROUNDING = 1e-2
 SUMS_TO_ONE = 1e-4
 """By how much the sum of probabilities may miss 1."""
 
+INSIDE = 1e-3
+"""How far black and white pixels are moved inside, to see whether their gradients were cut off."""
+
 
 def examine(model: Classifier, images: Tensor, batch_size: int) -> dict[str, int]:
     """The flags that a model raises, with the number of images that show each; the model is left as it was.
@@ -113,40 +116,52 @@ class Examination:
         if rewind and self.moves:
             self.start.put_back()
 
+    def _gradients(self, images: Tensor, loss: Loss) -> Tensor:
+        """(N, D) of the images, each batch in a pass of its own: compiled functions may refuse a second gradient."""
+        parts = []
+        for part in images.split(self.batch_size):
+            self._begin(seed=0, rewind=True)
+            parts.append(loss_gradient(self.model, part, loss))
+        return torch.cat(parts).flatten(1)
+
     def _gradient_findings(self, finite: Tensor) -> Iterator[tuple[str, Tensor]]:
         """What the gradients show at images whose logits are finite."""
-        parts = []
-        for part in self.images.split(self.batch_size):
-            self._begin(seed=0, rewind=True)
-            parts.append(loss_gradients(self.model, part))
-        of_margin, of_cross_entropy = (torch.cat(gradients).flatten(1) for gradients in zip(*parts, strict=True))
+        of_margin, of_cross_entropy = (self._gradients(self.images, loss) for loss in (margin, cross_entropy))
         flat, saturated = (of_margin == 0).all(1), (of_cross_entropy == 0).all(1)
         yield "hidden_gradient", finite & flat & saturated
+        inside = self._gradients(self.images.clamp(INSIDE, 1 - INSIDE), margin)
+        yield "clipped_gradient", finite & ~flat & are_clipped(self.images, of_margin, inside)
         yield "saturated_loss", finite & ~flat & saturated
         yield "nonfinite_gradient", finite & ~(of_margin.isfinite() & of_cross_entropy.isfinite()).all(1)
 
 
 @torch.enable_grad()
-def loss_gradients(model: Classifier, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Image gradients (N, C, H, W) of margin and cross-entropy where the predicted class is the true one.
+def loss_gradient(model: Classifier, images: Tensor, loss: Loss) -> Tensor:
+    """Image gradient (N, C, H, W) of a loss where the predicted class is the true one.
 
     Zero where no gradient reaches the images, be it that the model fails as soon as one is asked for.
     """
     images = images.detach().requires_grad_()
     try:
-        first, second = (_loss_gradient(model, images, loss) for loss in (margin, cross_entropy))
+        logits = model(images)
+        total = loss(logits, logits.argmax(1)).sum()
+        return torch.autograd.grad(total, images, allow_unused=True, materialize_grads=True)[0]
     except torch.cuda.OutOfMemoryError:
         raise
     except Exception:  # noqa: BLE001 - the model may be the user's code, which may raise anything
-        return torch.zeros_like(images), torch.zeros_like(images)
-    return first, second
+        return torch.zeros_like(images)
 
 
-def _loss_gradient(model: Classifier, images: Tensor, loss: Loss) -> Tensor:
-    # A pass of its own: compiled functions may refuse the second gradient of one.
-    logits = model(images)
-    total = loss(logits, logits.argmax(1)).sum()
-    return torch.autograd.grad(total, images, allow_unused=True, materialize_grads=True)[0]
+def are_clipped(images: Tensor, gradients: Tensor, inside: Tensor) -> Tensor:
+    """(N,) the images most of whose black and white pixels have a zero gradient, and would have one further inside.
+
+    Args:
+        images: (N, C, H, W) in [0, 1].
+        gradients: (N, D) at these images.
+        inside: (N, D) at images whose pixels are a little away from 0 and 1.
+    """
+    edges = ((images == 0) | (images == 1)).flatten(1) & (inside != 0)
+    return 2 * (edges & (gradients == 0)).sum(1) > edges.sum(1)
 
 
 def differ(logits: Tensor, others: Tensor, tolerance: float) -> Tensor:

@@ -69,7 +69,7 @@ def from_python(
             )
         wrapped = {"id": network.provenance.id, **network.provenance.details}
         network.provenance = replace(network.provenance, id=where, details={**details, "wraps": wrapped})
-        return network
+        return network.eval().requires_grad_(False)
     return Classifier(
         network, Provenance(where, details=details), mean=mean or (0.0,), std=std or (1.0,), input_size=input_size
     )

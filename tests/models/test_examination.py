@@ -17,6 +17,7 @@ from harness.models.classifier import Classifier, Provenance
 from harness.models.examination import are_probabilities, differ, examine
 from tests.defences import (
     MODEL_FLAGS,
+    Clamped,
     Defence,
     Detached,
     Drifting,
@@ -162,6 +163,12 @@ def test_logits_that_are_all_zero_do_not_differ() -> None:
 )
 def test_outputs_are_probabilities_if_all_finite_ones_are(logits: list[list[float]], expected: list[bool]) -> None:
     assert are_probabilities(torch.tensor(logits)).tolist() == expected
+
+
+def test_a_clamp_shows_only_on_images_with_pixels_at_its_ends() -> None:
+    images = digits()
+    images = torch.cat([images[:16].clamp(0.1, 0.9), images[16:]])
+    assert flags(Clamped(), images) == {"clipped_gradient": 8}
 
 
 class OneGradient(torch.autograd.Function):

@@ -112,6 +112,10 @@ def quantized():
 def wrapped():
     return Classifier(Scaled(1.0), Provenance("mine", random_weights=True), mean=(0.5,), std=(0.5,), input_size=(8, 8))
 
+def in_train_mode():
+    network = torch.nn.Sequential(torch.nn.BatchNorm2d(3), torch.nn.Flatten())
+    return Classifier(network, Provenance("mine")).train().requires_grad_(True)
+
 def untyped():
     return [1, 2]
 
@@ -156,6 +160,12 @@ def test_a_classifier_is_passed_through_with_its_own_standardization() -> None:
     assert model.provenance.details["wraps"] == {"id": "mine"}
     with pytest.raises(HarnessError, match="brings its own"):
         load_model("python:my_models:wrapped", mean=[0.5], std=[0.5])
+
+
+def test_a_classifier_is_put_in_eval_mode() -> None:
+    model = load_model("python:my_models:in_train_mode")
+    assert not any(part.training for part in model.modules())
+    assert not any(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_the_fingerprint_depends_on_the_source_and_the_arguments(module: Path) -> None:
