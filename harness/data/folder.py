@@ -14,6 +14,10 @@ from harness.data import DATASETS, Source, data_path
 from harness.data.images import Channels, Encoded, Size, encoded_source
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+"""What torchvision's ImageFolder reads."""
+
+OTHER_SUFFIXES = (".avif", ".gif", ".heic", ".heif", ".jfif", ".jp2", ".jpe", ".jxl")
+"""Images that it passes over in silence."""
 
 
 @DATASETS.register("folder")
@@ -38,7 +42,8 @@ def folder(
         name: how reports name the data; default the folder's name.
 
     Raises:
-        HarnessError: when there is no such folder, class folder or image; and on reading, as `decode_images` does.
+        HarnessError: when there is no such folder, class folder or image, or an image of a format that is not read; and
+            on reading, as `decode_images` does.
     """
     top = data_path(root, path)
     if not top.is_dir():
@@ -72,7 +77,14 @@ def _images_below(class_folder: Path) -> Iterator[Path]:
     for folder_path, _, names in sorted(os.walk(class_folder, onerror=_refuse, followlinks=True)):
         hidden = any(part.startswith(".") for part in Path(folder_path).relative_to(class_folder).parts)
         for name in [] if hidden else sorted(names):
-            if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith("."):
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(OTHER_SUFFIXES):
+                raise HarnessError(
+                    f"{Path(folder_path, name)} is an image that is not read; known: {', '.join(IMAGE_SUFFIXES)}.\n"
+                    "     convert it, or move it out of the folder"
+                )
+            if name.lower().endswith(IMAGE_SUFFIXES):
                 yield Path(folder_path, name)
 
 

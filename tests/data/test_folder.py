@@ -132,3 +132,9 @@ def test_class_folders_without_images_are_an_error(tmp_path: Path) -> None:
     (tmp_path / "empty/cat").mkdir(parents=True)
     with pytest.raises(HarnessError, match="no image in its 1 class folders"):
         folder("empty", root=str(tmp_path))
+
+
+def test_images_that_would_be_passed_over_are_an_error(pictures: Path) -> None:
+    write(pictures / "pictures/dog/c.GIF", 50)
+    with pytest.raises(HarnessError, match=r"c\.GIF is an image that is not read; known: \.jpg, .*\n.*convert it"):
+        folder("pictures", root=str(pictures))
