@@ -78,12 +78,29 @@ def answer(classifier: Classifier, images: Tensor, source: str, spec: ModelSpec)
     try:
         logits = classifier(images)
     except Exception as error:  # noqa: BLE001 - a forward pass may be the user's code, which may raise anything
-        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-        raise HarnessError(f'model "{spec.id}" cannot take the images of {source}, {shape}: {reason}') from None
+        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0].rstrip('.')}"
+        raise HarnessError(
+            f'model "{spec.id}" cannot take the images of {source}, {shape}: {reason}{_remedy(classifier, shape)}'
+        ) from None
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         number = "one image" if len(images) == 1 else f"{len(images)} images"
         raise HarnessError(
-            f'model "{spec.id}" must return logits (N, K) for images (N, C, H, W); for {number} it returned {got}'
+            f'model "{spec.id}" must return logits (N, K) for images (N, C, H, W); for {number} it returned {got}.\n'
+            "     wrap it in a module whose forward pass picks the logits out"
         )
     return logits
+
+
+def _remedy(classifier: Classifier, shape: tuple[int, ...]) -> str:
+    """What may help where a forward pass failed; empty where nothing is known."""
+    other = {parameter.dtype for parameter in classifier.parameters()} - {torch.float32}
+    if other:
+        return f".\n     its weights are {' and '.join(map(str, other))}; return it in float32, as network.float() does"
+    wanted = classifier.input_size
+    if wanted and wanted != shape[1:]:
+        return (
+            f".\n     it is made for {wanted[0]}x{wanted[1]} pixels: data sets with the key `size` scale images, "
+            '`size = "model"` as each model asks for'
+        )
+    return ""

@@ -339,6 +339,29 @@ def test_a_model_whose_forward_pass_raises_is_a_mistake_in_words(suite_file: Sui
 
 
 @pytest.mark.parametrize(
+    ("network", "remedy"),
+    [
+        (
+            "nn.Sequential(nn.Flatten(), nn.Linear(64, 10)).half()",
+            "its weights are torch.float16; return it in float32",
+        ),
+        (
+            'Classifier(nn.Sequential(nn.Flatten(), nn.Linear(9, 10)), Provenance("x"), input_size=(3, 3))',
+            "it is made for 3x3 pixels: data sets with the key `size` scale images",
+        ),
+    ],
+    ids=["half precision", "another size"],
+)
+def test_what_may_help_is_said(network: str, remedy: str, suite_file: SuiteFile, module: Module) -> None:
+    name = module(
+        "from torch import nn\nfrom harness.models.classifier import Classifier, Provenance\n"
+        f"def load():\n    return {network}\n"
+    )
+    (problem,) = problems_of(suite_file(('"zoo:digits-vgg6-none"', f'"python:{name}:load"')))
+    assert remedy in problem
+
+
+@pytest.mark.parametrize(
     ("returned", "message"),
     [
         ("images.flatten(1)[:, :9]", "has 9 classes, digits (test) has 10"),
