@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,9 @@ def read_inertly(path: Path) -> Any:
     known: dict[str, type[Placeholder]] = {}
     while True:
         try:
-            with torch.serialization.safe_globals(list(known.values())):
+            with torch.serialization.safe_globals(list(known.values())), warnings.catch_warnings():
+                # An error follows, which says the same.
+                warnings.filterwarnings("ignore", "'torch.load' received a zip file that looks like a TorchScript")
                 return torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             refused = _REFUSED.search(str(error))

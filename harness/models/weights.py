@@ -65,6 +65,11 @@ def _read_torch(path: Path) -> Any:
         blocked = re.search(r"GLOBAL (\S+) whose module \S+ is blocked", text)
         if blocked:
             raise HarnessError(f"{path} asks for {blocked[1]}, which no weights need; it is refused") from None
+        if "TorchScript" in text:
+            raise HarnessError(
+                f"{path} is a TorchScript archive, which brings its own network.\n"
+                "     write a factory that returns torch.jit.load(...): python:your_module:your_factory"
+            ) from None
         reason = text.rpartition("WeightsUnpickler error: ")[2].strip().partition("\n")[0] or type(error).__name__
         way_out = _OBJECTS if isinstance(error, UnpicklingError) else ""
         raise HarnessError(f"{path} cannot be read as a file of torch.save: {reason}{way_out}") from None
@@ -110,10 +115,9 @@ def _no_state(content: Any, path: Path) -> HarnessError:
 def load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], where: str) -> None:
     """Load every tensor into a network that has exactly these. Raises HarnessError naming the first differences."""
     own = network.state_dict()
+    differing = [key for key in own if key in tensors and tensors[key].shape != own[key].shape]
     shapes = [
-        f"{key} is {tuple(tensors[key].shape)} in the file, {tuple(own[key].shape)} in the network"
-        for key in own
-        if key in tensors and tensors[key].shape != own[key].shape
+        f"{key} is {tuple(tensors[key].shape)} in the file, {tuple(own[key].shape)} in the network" for key in differing
     ]
     rounded = [
         f"{key} holds {str(tensors[key].dtype).removeprefix('torch.')} in the file, where the network has "
@@ -131,10 +135,20 @@ def load_strictly(network: nn.Module, tensors: Mapping[str, Tensor], where: str)
         *_some("quantized weights are not taken without their scales", rounded, "; "),
         *_some("the file lacks", missing),
         *_some("the network has no", unexpected),
+        *_about_classes([(tensors[key], own[key]) for key in differing]),
     ]
     if problems:
         lines = "\n".join(f"     {problem}" for problem in problems)
         raise HarnessError(f"{where}: the weights do not fit the network.\n{lines}")
+
+
+def _about_classes(differing: list[tuple[Tensor, Tensor]]) -> list[str]:
+    """What may be behind one layer that differs in the number of its outputs."""
+    fitting = [len(stored) for stored, own in differing if stored.ndim and stored.shape[1:] == own.shape[1:]]
+    if not 1 <= len(fitting) == len(differing) <= 2 or len(set(fitting)) > 1:
+        return []
+    classes = fitting[0]
+    return [f"if these are {classes} classes, say so in `arguments`, such as {{ num_classes = {classes} }}"]
 
 
 def _some(what: str, names: list[str], separator: str = ", ") -> list[str]:

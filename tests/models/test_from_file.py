@@ -110,6 +110,15 @@ def test_different_shapes_are_named_and_long_lists_are_cut(network: nn.Module, t
     ) as caught:
         load_model(f"file:{tmp_path}/state.pt", architecture="resnet8", arguments={**SMALL, "width": 8})
     assert "more" in str(caught.value)
+    assert "classes" not in str(caught.value)
+
+
+def test_a_last_layer_of_other_classes_is_told_with_the_way_out(network: nn.Module, tmp_path: Path) -> None:
+    torch.save(network.state_dict(), tmp_path / "state.pt")
+    with pytest.raises(
+        HarnessError, match="if these are 10 classes, say so in `arguments`, such as { num_classes = 10 }"
+    ):
+        load_model(f"file:{tmp_path}/state.pt", architecture="resnet8", arguments={**SMALL, "classes": 7})
 
 
 def test_old_files_without_batch_counters_are_accepted(network: nn.Module, tmp_path: Path, images: Tensor) -> None:
@@ -139,6 +148,13 @@ def test_a_whole_saved_network_is_refused_with_the_way_out(network: nn.Module, t
     with pytest.raises(
         HarnessError, match=r"(?s)but a \w+.*save network.state_dict\(\) alone.*python:your_module:your_factory"
     ):
+        load_model(f"file:{tmp_path}/network.pt", architecture="resnet8")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
+def test_a_scripted_archive_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    torch.jit.script(nn.Linear(2, 2)).save(str(tmp_path / "network.pt"))
+    with pytest.raises(HarnessError, match=r"is a TorchScript archive(?s:.*)returns torch\.jit\.load"):
         load_model(f"file:{tmp_path}/network.pt", architecture="resnet8")
 
 
