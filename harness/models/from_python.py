@@ -21,9 +21,9 @@ from torch import nn
 from harness.core.errors import HarnessError, did_you_mean
 from harness.models import MODEL_SOURCES
 from harness.models.classifier import Classifier, Provenance
-from harness.models.compiled import is_compiled, uncompiled
 from harness.models.construction import check_arguments, seeded
 from harness.models.contents import attributes_sha256, check_contents
+from harness.models.uncompiled import is_compiled, uncompiled
 
 
 @MODEL_SOURCES.register("python")

@@ -40,8 +40,8 @@ def pair_up(claim: ClaimSpec, cells: Cells) -> Pairing:
             pair would mix different questions.
     """
     pairing, facets = _pair_up(claim, cells)
-    left_out = cells.left_out()
-    pairs = tuple(_without(left_out, pair, filled(claim).average, facets) for pair in pairing.pairs)
+    left_out, average = cells.left_out(), filled(claim).average
+    pairs = tuple(_without(left_out, pair, average, facets) for pair in pairing.pairs)
     lost = {cell for pair in pairing.pairs for cell in pair.cells} - {cell for pair in pairs for cell in pair.cells}
     names = {name for cell in lost for name in (cell.surrogate, cell.target)}
     untrained = tuple(model.name for model in cells.models if model.left_out and model.name in names)
@@ -144,9 +144,8 @@ def _pair(key: Key, matched: tuple[str, ...], greater: Mapping[str, Cell], than:
     return Pair(dict(zip(matched, key, strict=True)), tuple(greater.values()), tuple(than.values()))
 
 
-def _without(left_out: Collection[str], pair: Pair, average: Iterable[str], facets: CellFacets) -> Pair:
+def _without(left_out: Collection[str], pair: Pair, average: Collection[str], facets: CellFacets) -> Pair:
     """A pair without the records that will not come, as far as each has others beside it that mean the same."""
-    average = tuple(average)
 
     def here(cells: tuple[Cell, ...]) -> tuple[Cell, ...]:
         meanings = {cell: tuple(facets.text(facet, cell) for facet in average) for cell in cells}
