@@ -110,6 +110,11 @@ class DatasetEntry(Closed):
     origin: str = ""
     """Of a feature set: sha256 over what its images were made from. Sets of one origin are paired image by image."""
 
+    @property
+    def whole(self) -> DatasetEntry:
+        """The data set with all its images counting: what a suite keeps for its own tables no paper leaves out."""
+        return self.model_copy(update={"keep": "all"})
+
 
 class Cells(Closed):
     """All cells of a suite, as the last plan resolved them."""

@@ -143,8 +143,9 @@ class CraftJob:
         everything = Samples(arena.images, arena.labels, arena.indices)
         may_stop = self.whitebox and not whole
         setting = Setting(self.threat, self.seed, arena.batch_size, may_stop, fast.slack, pool=everything)
-        if precision != "float32" and precision == stages(self.precision)[-1]:
-            # A screen needs none: float32 comes next.
+        if precision != stages(self.precision)[-1]:
+            setting = replace(setting, screening=True)
+        elif precision != "float32":
             setting = replace(setting, exact=cache(lambda: surrogate.twin(arena, "float32", self.compile)[:2]))
         with undisturbed(surrogate.model), undisturbed(fast.model):
             waiting: list[Batch] = []

@@ -79,6 +79,10 @@ class Setting:
     """All images of the data set with their true classes, for attacks that mix images."""
     exact: Callable[[], tuple[Model, float]] | None = None
     """Where the model is a twin in bfloat16, the twin in float32 and its slack."""
+    screening: bool = False
+    """Whether survivors are attacked again in float32: what compares scores waits for that."""
+    classes: int = 10
+    """Of the model; what attacks cost may depend on it."""
 
     def exactly(self, model: Model) -> tuple[Model, Setting]:
         """Model and setting for attacks that compare scores, many of which bfloat16 cannot tell apart."""
@@ -139,9 +143,21 @@ class Attack(Protocol):
 class Plain:
     """What most attacks have in common: a first version, results that do not depend on the batch, no members."""
 
-    version: ClassVar[str] = "1"
     batch_dependent: ClassVar[bool] = False
     members: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def version(self) -> str:
+        """See `Attack`."""
+        return "1"
+
+
+def compares_scores(attack: Attack) -> bool:
+    """Whether an attack lives on differences of scores, many of which bfloat16 cannot tell apart.
+
+    It says so with an attribute `compares_scores`; all its passes are float32 then.
+    """
+    return bool(getattr(attack, "compares_scores", False))
 
 
 Factory = Callable[..., Attack]

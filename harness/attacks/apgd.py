@@ -13,7 +13,7 @@ from torch import Tensor
 from harness.attacks import ATTACKS, Attack, Crafted, Model, Plain, Samples, Setting, fooled
 from harness.attacks.ascent import Ascent, Rule
 from harness.attacks.halving import Halving
-from harness.attacks.loop import input_gradient
+from harness.attacks.slope import input_gradient
 from harness.attacks.slots import fly, looks_after, takeoff
 from harness.attacks.sparse import Sparse
 from harness.core.errors import HarnessError
@@ -116,8 +116,10 @@ class Climber:
         """Gradient at the current points, and which of these fool the model; the best points are kept."""
         sign = 1 if setting.threat.goal == "untargeted" else -1
         loss = self._loss(flight)
-        gradient, logits = input_gradient(model, flight.adversarial, flight.classes, loss, repeats=self.attack.eot)
-        gradient, losses = sign * gradient, (sign * loss(logits, flight.classes)).nan_to_num(-torch.inf)
+        gradient, logits, losses = input_gradient(
+            model, flight.adversarial, flight.classes, loss, repeats=self.attack.eot
+        )
+        gradient, losses = sign * gradient, (sign * losses).nan_to_num(-torch.inf)
         first, running = self.rule.is_first(flight.steps), flight.steps <= self.rule.last()
         better = (losses > flight.best_loss) | first
         flight.passes += self.attack.eot

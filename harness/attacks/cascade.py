@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.attacks import Attack, Crafted, Model, Samples, Setting, fooled
+from harness.attacks import Attack, Crafted, Model, Samples, Setting, compares_scores, fooled
 from harness.core.threat import Norm, ThreatModel
 
 
@@ -51,7 +51,12 @@ class Cascade:
         """See `Attack`. Survivors propose the last attack's point, or an earlier one that fooled by next to nothing."""
         spent, near, (judge, careful) = Spent.by(samples), Near(), setting.exactly(model)
         remaining = torch.arange(len(samples), device=samples.classes.device)
-        for number, attack in enumerate(self.attacks.values()):
+        running = [
+            (number, attack)
+            for number, attack in enumerate(self.attacks.values())
+            if not (setting.screening and compares_scores(attack))
+        ]
+        for number, attack in running:
             survivors = [remaining[:0]]
             for part in attack.craft(model, samples.take(remaining), setting):
                 rows = remaining[part.rows]
@@ -63,8 +68,7 @@ class Cascade:
                 near.note(rows[barely], part.adversarial[barely], number)
                 if success.any():
                     yield spent.crafted(rows[success], part.adversarial[success], number)
-                last = number + 1 == len(self.attacks)
-                if last and (~success).any():
+                if number == running[-1][0] and (~success).any():
                     yield from near.recall(spent, rows[~success], part.adversarial[~success], number)
                 survivors.append(rows[~success])
             remaining = torch.cat(survivors).sort().values

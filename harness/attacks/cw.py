@@ -12,7 +12,7 @@ from torch import Tensor
 
 from harness.attacks import ATTACKS, PRESETS, Attack, Crafted, Model, Plain, Samples, Setting, fooled
 from harness.attacks.cw_search import LARGEST, Search, adam, to_hidden, to_pixels
-from harness.attacks.loop import input_gradient
+from harness.attacks.slope import input_gradient
 from harness.attacks.slots import fly, takeoff
 from harness.core.balls import ball_of
 from harness.core.losses import margin
@@ -86,7 +86,7 @@ class CarliniWagner(Plain):
         """See `Stepper`."""
         points = flight.adversarial
         sign = 1 if setting.threat.goal == "untargeted" else -1
-        rise, logits = input_gradient(model, points, flight.classes, margin)
+        rise, logits, _ = input_gradient(model, points, flight.classes, margin)
         flight.passes += 1
         flight.zero_gradient |= rise.flatten(1).abs().amax(1) == 0
         already = self._learn(flight, logits, setting)

@@ -25,9 +25,6 @@ from harness.core.errors import HarnessError
 from harness.core.losses import margin
 from harness.core.threat import Norm, ThreatModel
 
-USUAL_RIVALS = 9
-"""Wrong classes of a model with ten, for which the cost is planned where the number of classes matters."""
-
 
 @dataclass(frozen=True)
 class FAB(Plain):
@@ -48,7 +45,8 @@ class FAB(Plain):
 
     def cost(self, setting: Setting) -> int:
         """See `Attack`: the clean logits; and in every step one pass per class looked at, and one to check."""
-        return 1 + self.restarts * self.steps * (2 * self.targets or USUAL_RIVALS + 1)
+        rivals = setting.classes - 1
+        return 1 + self.restarts * self.steps * (2 * min(self.targets, rivals) or rivals + 1)
 
     def resolved(self, threat: ThreatModel) -> dict[str, Any]:
         """Nothing depends on the threat model. Raises HarnessError for any goal but the untargeted one."""

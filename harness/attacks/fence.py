@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.attacks import Setting
+from harness.attacks import Samples, Setting
 from harness.core.threat import Norm
+from harness.models.classifier import undisturbed
 
 NORMS: dict[Norm, str] = {"linf": "Linf", "l2": "L2", "l1": "L1"}
 """How other libraries write norms."""
@@ -49,6 +50,12 @@ class Counting(Steady):
     def passes(self, rows: Tensor) -> Tensor:
         """(B,) passes per sample of a batch that was attacked: the mean, for each."""
         return torch.full_like(rows, round(self.asked / len(rows)))
+
+
+def classes_of(model: nn.Module, samples: Samples) -> int:
+    """How many logits a model returns: one image is asked about, and nothing of the model changes."""
+    with undisturbed(model), torch.no_grad():
+        return int(model(samples.pixels(samples.classes.new_zeros(1))).shape[1])
 
 
 def seed_of(setting: Setting, indices: Tensor) -> int:

@@ -19,10 +19,13 @@ from torch import Tensor, nn
 
 from harness.attacks import Attack, Crafted, Model, Samples, Setting
 from harness.attacks.autoattack import ENSEMBLES, Ensemble
-from harness.attacks.fence import NORMS, Counting, seed_of, seeded
+from harness.attacks.fence import NORMS, Counting, classes_of, seed_of, seeded
 from harness.core.errors import HarnessError, did_you_mean
 from harness.core.threat import Norm, ThreatModel
 from harness.models.classifier import undisturbed
+
+FEWEST_CLASSES: dict[Ensemble, int] = {"standard": 10, "plus": 10, "rand": 3}
+"""Nine targets beside the true class, whatever the number of classes; the DLR loss looks at three logits."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,11 @@ class OfficialAutoAttack:
     def craft(self, model: Model, samples: Samples, setting: Setting) -> Iterator[Crafted]:
         """See `Attack`. Runs whole batches; the passes of a sample are the mean of its batch."""
         assert isinstance(model, nn.Module)
+        if (known := classes_of(model, samples)) < FEWEST_CLASSES[self.ensemble]:
+            raise HarnessError(
+                f"the official package's {self.ensemble} needs a model with at least {FEWEST_CLASSES[self.ensemble]} "
+                f'classes, and this one has {known}; our own works with any number: "autoattack"'
+            )
         for rows in torch.split(torch.arange(len(samples), device=samples.classes.device), setting.batch_size):
             images = samples.pixels(rows)
             seed = seed_of(setting, samples.indices[rows])

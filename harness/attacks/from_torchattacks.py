@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from harness.attacks import Attack, Crafted, Model, Samples, Setting
-from harness.attacks.fence import NORMS, Counting, seed_of, seeded
+from harness.attacks.fence import NORMS, Counting, classes_of, seed_of, seeded
 from harness.attacks.torchattacks_parameters import NOT_KEYS, annotation_of
 from harness.attacks.torchattacks_passes import defaults_of, most_passes
-from harness.core.balls import ball_of
+from harness.core.balls import Ball, ball_of
 from harness.core.errors import HarnessError, did_you_mean
 from harness.core.threat import Norm, ThreatModel
 from harness.models.classifier import undisturbed
@@ -44,6 +44,9 @@ NEVER_TARGETED = frozenset({"FAB"})
 FEWEST_CLASSES = {"APGDT": 4, "AutoAttack": 4}
 """How many logits the targeted DLR loss of torchattacks looks at, whatever the number of classes."""
 
+
+ROUNDING = 1e-4
+"""Of a budget: by how much an image may leave the ball and still count as inside but for rounding."""
 
 STAND_IN = nn.BatchNorm2d(1)
 """A model to construct attacks with before there is one; making it draws no random numbers."""
@@ -102,19 +105,24 @@ class TorchattacksAttack:
             with undisturbed(model), seeded(seed):
                 counting = Counting(model)
                 adversarial = fitted._run(counting, images, samples.classes[rows], setting.threat, seed)
-            if self.name in MINIMAL_NORM:
-                ball = ball_of(setting.threat)
-                inside = ball.distance(images, adversarial) <= ball.epsilon
-                adversarial = torch.where(inside.view(-1, 1, 1, 1), adversarial, images)
+            adversarial = self._within(images, adversarial, ball_of(setting.threat))
             yield Crafted(rows, adversarial, counting.passes(rows), torch.zeros_like(rows, dtype=torch.bool))
+
+    def _within(self, images: Tensor, adversarial: Tensor, ball: Ball) -> Tensor:
+        """What the library returns, less what is outside for its lack of a budget, or by its rounding."""
+        distance = ball.distance(images, adversarial)
+        if self.name in MINIMAL_NORM:
+            return torch.where((distance <= ball.epsilon).view(-1, 1, 1, 1), adversarial, images)
+        # It sums up the squares of an image in float32, which is off by up to 6e-5 for large ones.
+        rounded = (distance > ball.epsilon * (1 + 1e-6)) & (distance <= ball.epsilon * (1 + ROUNDING))
+        return torch.where(rounded.view(-1, 1, 1, 1), ball.project(images, adversarial), adversarial)
 
     def _classes_of(self, model: nn.Module, samples: Samples) -> dict[str, int]:
         """The number of classes for attacks that aim at all but one of them: no more than the model has."""
         asked = {**defaults_of(self.name), **self.arguments}.get("n_classes")
         if asked is None:
             return {}
-        with undisturbed(model), torch.no_grad():
-            known = model(samples.pixels(samples.classes.new_zeros(1))).shape[1]
+        known = classes_of(model, samples)
         if known < FEWEST_CLASSES.get(self.name, 0):
             raise HarnessError(
                 f"torchattacks' {self.name} needs a model with at least {FEWEST_CLASSES[self.name]} classes, and this "

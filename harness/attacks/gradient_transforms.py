@@ -6,7 +6,7 @@ Parts hold configuration only. What a sample has to remember between steps lives
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar, Literal, Protocol
+from typing import Annotated, Literal, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -22,8 +22,8 @@ class GradientTransform(Protocol):
     def start(self, images: Tensor) -> Tensor:
         """What samples remember before their first step, (N, ...)."""
 
-    def look_ahead(self, points: Tensor, memory: Tensor, step_size: float) -> Tensor:
-        """Where the gradient is to be taken."""
+    def look_ahead(self, points: Tensor, memory: Tensor, reach: float) -> Tensor:
+        """Where the gradient is to be taken; `reach` is how far a step moves a pixel (`Ball.per_pixel`)."""
 
     def __call__(self, gradients: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         """The new direction and what to remember of it."""
@@ -76,7 +76,7 @@ class Smooth:
         """Nothing to remember."""
         return images.new_empty(len(images), 0)
 
-    def look_ahead(self, points: Tensor, memory: Tensor, step_size: float) -> Tensor:
+    def look_ahead(self, points: Tensor, memory: Tensor, reach: float) -> Tensor:
         """Gradients are taken where the samples are."""
         return points
 
@@ -89,7 +89,8 @@ def accumulate(velocity: Tensor, gradients: Tensor, decay: float) -> Tensor:
     """Momentum of MI-FGSM (Dong et al. 2018, equation 6). All tensors (N, C, H, W).
 
     Divides by the mean absolute gradient instead of the sum: a constant factor, which the step's direction does not
-    see. A zero gradient adds nothing, where a bare division would make the velocity NaN for good.
+    see, and with which the velocity is measured in pixels moved. A zero gradient adds nothing, where a bare division
+    would make the velocity NaN for good.
     """
     scale = gradients.abs().mean(dim=(1, 2, 3), keepdim=True)
     return decay * velocity + gradients / torch.where(scale > 0, scale, 1.0).clamp_min(TINY**3)
@@ -106,7 +107,7 @@ class Momentum:
         """A velocity of zero."""
         return torch.zeros_like(images)
 
-    def look_ahead(self, points: Tensor, memory: Tensor, step_size: float) -> Tensor:
+    def look_ahead(self, points: Tensor, memory: Tensor, reach: float) -> Tensor:
         """Gradients are taken where the samples are."""
         return points
 
@@ -120,9 +121,6 @@ class Momentum:
 class NesterovMomentum(Momentum):
     """NI: as MI, with the gradient taken where the velocity is about to lead."""
 
-    looks_ahead: ClassVar[bool] = True
-    """The gradient is taken away from the sample."""
-
-    def look_ahead(self, points: Tensor, memory: Tensor, step_size: float) -> Tensor:
-        """One step along the decayed velocity (Lin et al. 2020, equation 6)."""
-        return points + step_size * self.decay * memory
+    def look_ahead(self, points: Tensor, memory: Tensor, reach: float) -> Tensor:
+        """One step along the decayed velocity (Lin et al. 2020, equation 6), whose entries are about 1 in size."""
+        return points + reach * self.decay * memory

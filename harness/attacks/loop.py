@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from harness.attacks import Crafted, Model, Plain, Samples, Setting, fooled
-from harness.attacks.gradient_transforms import GradientTransform
+from harness.attacks.gradient_transforms import GradientTransform, NesterovMomentum
 from harness.attacks.input_transforms import InputTransform, View
+from harness.attacks.slope import input_gradient
 from harness.attacks.slots import Flight, fly, looks_after, takeoff
 from harness.attacks.variance import VarianceTuning
 from harness.core.balls import ball_of
-from harness.core.losses import LOSSES, Loss, LossName
+from harness.core.losses import LOSSES, LossName
 from harness.core.numbers import length_in
 from harness.core.randomness import Draws
 from harness.core.threat import Norm, ThreatModel
-from harness.models.ensemble import mean_log_probabilities, parts_of
 
 
 @dataclass
@@ -56,6 +56,15 @@ class GradientAttack(Plain):
         """See `harness.attacks.whole_batches`: unless diverse inputs of two sizes are shown one after the other."""
         return all(getattr(part, "restore", True) for part in self.inputs)
 
+    @property
+    def version(self) -> str:
+        """See `Attack`. Up to version 1, NI looked tens of steps ahead in L2."""
+        return "2" if self._nesterov else "1"
+
+    @property
+    def _nesterov(self) -> bool:
+        return any(isinstance(part, NesterovMomentum) for part in self.gradients)
+
     def resolved(self, threat: ThreatModel) -> dict[str, Any]:
         """The step size as a number."""
         return {"step_size": length_in(self.step_size, threat.epsilon, self.steps)}
@@ -68,7 +77,7 @@ class GradientAttack(Plain):
     @property
     def _looks_elsewhere(self) -> bool:
         """Whether gradients are taken away from the points that are proposed, so that the logits there are unknown."""
-        return bool(self.inputs) or any(getattr(part, "looks_ahead", False) for part in self.gradients)
+        return bool(self.inputs) or self._nesterov
 
     def _passes_per_step(self) -> int:
         """Points times views times repeats."""
@@ -98,7 +107,7 @@ class GradientAttack(Plain):
         step_size = length_in(self.step_size, setting.threat.epsilon, self.steps)
         points = flight.adversarial
         for part, memory in zip(self.gradients, flight.memories, strict=True):
-            points = part.look_ahead(points, memory, step_size)
+            points = part.look_ahead(points, memory, step_size * ball.per_pixel(points))
         draws = flight.draws(setting)
         direction, logits = self._uphill(model, View(None, points), flight.classes, draws, setting)
         flight.zero_gradient |= direction.abs().amax((1, 2, 3)) == 0
@@ -135,7 +144,7 @@ class GradientAttack(Plain):
         sign = 1 if setting.threat.goal == "untargeted" else -1
         loss = LOSSES[self.loss]
         if not self.inputs:
-            gradient, logits = input_gradient(model, at.images, classes, loss, self.eot)
+            gradient, logits, _ = input_gradient(model, at.images, classes, loss, self.eot)
             return sign * gradient, logits
         points = at.images.detach().requires_grad_()
         views = [at._replace(images=points)]
@@ -148,46 +157,8 @@ class GradientAttack(Plain):
         upstream = []
         for view in views:
             wanted = classes if view.rows is None else classes[view.rows]
-            upstream.append(input_gradient(model, view.images, wanted, loss, self.eot)[0])
+            upstream.append(input_gradient(model, view.images, wanted, loss, self.eot).gradient)
         # Handed to `grad` as they are, they would make torch load a computer algebra system to check their shapes.
         rises = [(view.images * part).sum() for view, part in zip(views, upstream, strict=True)]
         gradient = torch.autograd.grad(rises, points)[0]
         return sign * gradient, None
-
-
-def input_gradient(
-    model: Model, images: Tensor, classes: Tensor, loss: Loss, repeats: int = 1
-) -> tuple[Tensor, Tensor]:
-    """Gradient of the per-sample loss with respect to the images, and the logits. (N, C, H, W), (N, K).
-
-    Zero where a model hides its gradient: entries that are not finite, and logits cut off from the images. With
-    `repeats`, both are means over several passes, for models that answer at random (EOT, Athalye et al. 2018).
-    """
-    gradient, logits = _one_gradient(model, images, classes, loss)
-    if repeats == 1:
-        return gradient, logits
-    for _ in range(repeats - 1):
-        another, answer = _one_gradient(model, images, classes, loss)
-        gradient, logits = gradient + another, logits + answer
-    return gradient / repeats, logits / repeats
-
-
-def _one_gradient(model: Model, images: Tensor, classes: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
-    """Of one pass through every part of the model."""
-    parts = parts_of(model)
-    answers = [_gradient_of(part, images, classes, loss) for part in parts]
-    if len(parts) == 1:
-        return answers[0]
-    gradients, logits = zip(*answers, strict=True)
-    return torch.stack(gradients).mean(0), mean_log_probabilities(torch.stack(logits))
-
-
-@torch.enable_grad()
-def _gradient_of(model: Model, images: Tensor, classes: Tensor, loss: Loss) -> tuple[Tensor, Tensor]:
-    images = images.detach().requires_grad_()
-    logits = model(images)
-    if not logits.requires_grad:
-        return torch.zeros_like(images), logits
-    total = loss(logits, classes).sum()
-    (gradient,) = torch.autograd.grad(total, images, allow_unused=True, materialize_grads=True)
-    return gradient.nan_to_num(0.0, 0.0, 0.0), logits.detach()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -80,6 +80,7 @@ class RayS(Plain):
     The authors' code measures lengths in L2: its 1e-3 is a radius of 1e-3 / sqrt(C * H * W).
     """
     norms: frozenset[Norm] = frozenset({"linf"})
+    compares_scores: ClassVar[bool] = True
     runs: int = 1
     """See `Stepper`."""
 

@@ -41,8 +41,12 @@ class Square(Plain):
     """Runs with different random numbers; only survivors meet the next one."""
     loss: LossName = "margin"
     norms: frozenset[Norm] = frozenset({"linf", "l2", "l1"})
-    version: ClassVar[str] = "2"
-    """Up to version 1, scores were compared in the precision of the job."""
+    compares_scores: ClassVar[bool] = True
+
+    @property
+    def version(self) -> str:
+        """See `Attack`. Up to version 1, scores were compared in the precision of the job."""
+        return "2"
 
     def resolved(self, threat: ThreatModel) -> dict[str, Any]:
         """Nothing depends on the threat model."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -116,7 +115,8 @@ def compare(old: Baseline, now: Taken, rule: Rule) -> list[Comparison]:
         if made[i].means:
             change = changed(before[made[i].name].question, after[made[i].name].question)
             made[i] = _judged(replace(made[i], adjusted=p_value), change, rule)
-    return _with_needs(made, rule)
+    undecided = sum(made[i].verdict in ("ok", "cannot be compared") for i in common)
+    return [_with_need(one, undecided, rule) for one in made]
 
 
 def _tested(old: Baseline, before: Entry, new: Baseline, after: Entry) -> Comparison:
@@ -173,12 +173,8 @@ def _reason(tested: Comparison, change: Change) -> str:
     return ""
 
 
-def _with_needs(made: Sequence[Comparison], rule: Rule) -> list[Comparison]:
-    """The cells, drops that are not significant with the images they need at the level that Holm leaves to them."""
-    undecided = sum(one.means is not None and one.verdict == "ok" for one in made)
-    return [
-        replace(one, needed_n=one.means.needed_n(rule.level / undecided))
-        if one.is_lower and one.means and rule.tolerance is None
-        else one
-        for one in made
-    ]
+def _with_need(one: Comparison, undecided: int, rule: Rule) -> Comparison:
+    """A cell, with the images that a drop needs which is not significant, at the level that Holm leaves to it."""
+    if one.is_lower and one.means and rule.tolerance is None:
+        return replace(one, needed_n=one.means.needed_n(rule.level / undecided))
+    return one

@@ -13,7 +13,7 @@ SHOWN = 10
 
 CELLS_SHOWN = 3
 
-WARNED: tuple[Verdict, ...] = ("cannot be compared", "gone", "stronger attack", "weaker attack")
+WARNED: tuple[Verdict, ...] = ("cannot be compared", "gone", "stronger attack", "weaker attack", "new cell")
 
 
 @FORMATS.register("github")

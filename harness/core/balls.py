@@ -29,6 +29,9 @@ class Ball(Protocol):
     def steepest(self, gradients: Tensor) -> Tensor:
         """The directions of length 1 in this norm along which a linear function rises fastest; 0 for gradient 0."""
 
+    def per_pixel(self, images: Tensor) -> float:
+        """How far a step of length 1 moves a pixel where it moves all of them alike."""
+
     def random_points(self, images: Tensor, draws: Draws) -> Tensor:
         """Random points of the ball and of [0, 1]."""
 
@@ -63,6 +66,10 @@ class LinfBall:
     def steepest(self, gradients: Tensor) -> Tensor:
         """The sign."""
         return gradients.sign()
+
+    def per_pixel(self, images: Tensor) -> float:
+        """See `Ball`."""
+        return 1.0
 
     def random_points(self, images: Tensor, draws: Draws) -> Tensor:
         """Uniform in the cube."""
@@ -106,6 +113,10 @@ class L2Ball:
         largest = gradients.abs().flatten(1).amax(1).view(-1, 1, 1, 1)
         scaled = gradients / torch.where(largest > 0, largest, 1.0)
         return scaled / l2_norm(scaled).clamp_min(TINY)
+
+    def per_pixel(self, images: Tensor) -> float:
+        """See `Ball`."""
+        return float(images.shape[1:].numel() ** -0.5)
 
     def random_points(self, images: Tensor, draws: Draws) -> Tensor:
         """Uniform direction, uniform length, as the field's implementations draw it."""

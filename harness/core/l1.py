@@ -93,6 +93,10 @@ class L1Ball:
         directions = torch.zeros_like(flat).scatter(1, places, flat.gather(1, places).sign())
         return directions.view_as(gradients)
 
+    def per_pixel(self, images: Tensor) -> float:
+        """See `Ball`."""
+        return 1 / images.shape[1:].numel()
+
     def random_points(self, images: Tensor, draws: Draws) -> Tensor:
         """Normal noise, projected, as the field's implementations draw it."""
         return self.project(images, images + draws.normal("start", *images.shape[1:]))

@@ -121,6 +121,12 @@ class PrintedTable(Closed):
         return values_of(self.paper, self.table)
 
     @property
+    def stub(self) -> tuple[str, ...]:
+        """Headers of the leading columns, the last with what the other columns are where that is printed."""
+        *outer, last = self.row_headers
+        return (*outer, " / ".join(filter(None, (last, self.column_axis))))
+
+    @property
     def headers(self) -> tuple[tuple[str, ...], ...]:
         """One per column: a text per line of the header."""
         lines = self.header_lines or (("", *(column.label for column in self.columns)),)

@@ -71,6 +71,11 @@ class PrintedValue:
         return float(self.value)
 
     @property
+    def share(self) -> float:
+        """The value as a share, without the noise of a division."""
+        return round(self.number / 100, 6)
+
+    @property
     def reference(self) -> str:
         """The printed table, such as "benz2021/4"."""
         return f"{self.paper}/{self.table}"

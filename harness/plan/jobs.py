@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.attacks import Setting
+from harness.attacks import Setting, compares_scores
 from harness.cells import CLEAN, Cell
 from harness.core.errors import HarnessError
-from harness.core.precision import Precision
+from harness.core.precision import Precision, stages
 from harness.crafting import CraftJob
 from harness.data import ChosenImages, Dataset
 from harness.models.carried import POLICY
@@ -99,7 +99,9 @@ class JobMaker:
         targets = [surrogate] if whitebox else section.targets
         questions = tuple(self._question(section, crafting, surrogate, target, seed) for target in targets)
         threat, may_stop = crafting.threat, whitebox and not self._batch(surrogate)
-        passes = crafting.attack.attack.cost(Setting(threat, stop_when_fooled=may_stop)) * len(self.images)
+        precision, classes = self._precision(section, crafting, surrogate), self.models[surrogate].classes
+        cost = crafting.attack.attack.cost(Setting(threat, stop_when_fooled=may_stop, classes=classes))
+        passes = cost * len(stages(precision)) * len(self.images)
         cells = tuple(
             self._cell(crafting, question, surrogate, target)
             for question, target in zip(questions, targets, strict=True)
@@ -108,9 +110,7 @@ class JobMaker:
         carried = tuple(self._carried_to(surrogate, target) for target in targets)
         judging = sum(self.models[target].seconds_per_image for target in targets) * len(self.images)
         seconds = passes * PASS_FACTOR * self.models[surrogate].seconds_per_image + judging
-        precision = self._precision(section, surrogate)
-        classes, compiled = self.models[surrogate].classes, self.suite.compile
-        craft = CraftJob(crafting.attack, threat, seed, classes, whitebox, precision, compiled)
+        craft = CraftJob(crafting.attack, threat, seed, classes, whitebox, precision, self.suite.compile)
         fixed = crafting.attack.attack.batch_dependent or bool(self._batch(surrogate, *targets))
         return Job(self.label, surrogate, cells, questions, clean, carried, craft, seconds, passes, fixed)
 
@@ -142,7 +142,7 @@ class JobMaker:
             epsilon=threat.epsilon,
             goal=threat.goal,
             seed=seed,
-            precision=self._precision(section, surrogate),
+            precision=self._precision(section, crafting, surrogate),
         )
 
     def _batch(self, *models: str) -> dict[str, Any]:
@@ -160,12 +160,14 @@ class JobMaker:
         made, (height, width) = (self.data(name).images.shape[2:] for name in (surrogate, target))
         return None if made == (height, width) else (height, width)
 
-    def _precision(self, section: Section, surrogate: str) -> Precision:
-        """The suite's policy, but that some attacks do not screen.
+    def _precision(self, section: Section, crafting: Crafting, surrogate: str) -> Precision:
+        """The suite's policy, but for attacks that bfloat16 does not suit, and those that do not screen.
 
         What a surrogate survives says nothing about targets; and where predictions depend on the batch, survivors
         cannot be attacked by themselves.
         """
+        if compares_scores(crafting.attack.attack):
+            return "float32"
         policy = self.suite.precision
         cannot = section.mode == "transfer" or bool(self._batch(surrogate))
         return "float32" if policy == "screen" and cannot else policy

@@ -100,6 +100,7 @@ def _said(claim: Claim) -> str:
 
 def _notes(claim: Claim) -> Iterator[str]:
     name, comparisons = claim.spec.name, claim.comparisons
+    yield from (f"{name}: {kept[0].lower()}{kept[1:]}" for kept in claim.kept)
     lacking = [comparison for comparison in comparisons if comparison.means is None]
     if lacking:
         shown = [f"{', '.join(c.pair.match.values())}: {c.detail}" for c in lacking]

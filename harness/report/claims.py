@@ -9,18 +9,20 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from harness.cells import Cells
 from harness.metrics.averages import scores_in_common
 from harness.metrics.gain import compare_gains
 from harness.metrics.paired import PairedMeans, compare_means
 from harness.metrics.sign_tests import LEVEL, holm
 from harness.report.evidence import Evidence
+from harness.report.keeping_words import keep_sentences
 from harness.report.layout import default_denominator
 from harness.report.measure import Measurement, counted_outcomes
 from harness.report.pairing import pair_up
-from harness.report.pairs import Pair
+from harness.report.pairs import Pair, Pairing
 from harness.report.paper_claims import filled
 from harness.report.table import Missing
-from harness.report.words import GAIN
+from harness.report.words import CLEAN_RATES, GAIN
 from harness.spec import ClaimSpec
 
 Verdict = Literal["reproduced", "contradicted", "underpowered", "not run"]
@@ -71,6 +73,8 @@ class Claim:
     """Models that were left out, for which other trainings of their networks stand."""
     whose: str = "this suite"
     """How sentences refer to where the cells come from."""
+    kept: tuple[str, ...] = ()
+    """Which images its data sets keep, in sentences; none where all count."""
 
     @property
     def verdict(self) -> Verdict:
@@ -103,23 +107,37 @@ class Claim:
         return sum(means.difference > 0 for means in self.tests)
 
 
-def judge(claim: ClaimSpec, evidence: Evidence) -> Claim:
+def judge(claim: ClaimSpec, evidence: Evidence, among: Cells | None = None) -> Claim:
     """Test every pair of a claim.
 
     P values are adjusted for all pairs of the plan, those without records included, so that a verdict on a pair does
     not depend on how much has run.
 
+    Args:
+        claim: what is claimed.
+        evidence: what the store knows.
+        among: the cells to compare, some of those of the evidence; all by default.
+
     Raises:
-        HarnessError: when the claim does not fit the suite's cells.
+        HarnessError: when the claim does not fit the cells.
     """
-    pairing = pair_up(claim, evidence.cells)
+    pairing = pair_up(claim, among or evidence.cells)
     claim = filled(claim)
     denominator = claim.denominator or ("all" if claim.paper else default_denominator(claim.value))
-    tested = [_compare(pair, claim.value, denominator, evidence) for pair in pairing.pairs]
+    tested = [_compare(pair, claim, denominator, evidence) for pair in pairing.pairs]
     adjusted = holm([comparison.means.p_value if comparison.means else 1.0 for comparison in tested])
     tested = [replace(comparison, adjusted=p) for comparison, p in zip(tested, adjusted, strict=True)]
-    of_pairing = (pairing.alone, pairing.absent, pairing.untrained)
-    return Claim(claim, denominator, tuple(_with_needs(tested)), *of_pairing, evidence.cells.whose)
+    return Claim(
+        claim, denominator, tuple(_with_needs(tested)), pairing.alone, pairing.absent, pairing.untrained,
+        evidence.cells.whose, tuple(_kept(claim, pairing, evidence)),
+    )  # fmt: skip
+
+
+def _kept(claim: ClaimSpec, pairing: Pairing, evidence: Evidence) -> Iterator[str]:
+    """What the data sets leave out of a suite's own claims; those of papers count all images."""
+    if not claim.paper and claim.value not in CLEAN_RATES:
+        datasets = {evidence.data(cell).keep for pair in pairing.pairs for cell in pair.cells}
+        yield from keep_sentences(datasets, evidence)
 
 
 def _with_needs(comparisons: list[Comparison]) -> Iterator[Comparison]:
@@ -132,9 +150,14 @@ def _with_needs(comparisons: list[Comparison]) -> Iterator[Comparison]:
             yield comparison
 
 
-def _compare(pair: Pair, metric: str, denominator: str, evidence: Evidence) -> Comparison:
-    gain, metric = metric == GAIN, "robust_accuracy" if metric == GAIN else metric
-    counted = [counted_outcomes(cell, metric, denominator, evidence.data(cell), evidence) for cell in pair.cells]
+def _compare(pair: Pair, claim: ClaimSpec, denominator: str, evidence: Evidence) -> Comparison:
+    value: str = claim.value
+    gain, metric = value == GAIN, "robust_accuracy" if value == GAIN else value
+    datasets = [data.whole if claim.paper else data for data in map(evidence.data, pair.cells)]
+    counted = [
+        counted_outcomes(cell, metric, denominator, data, evidence)
+        for cell, data in zip(pair.cells, datasets, strict=True)
+    ]
     for reason, words in (("failed", "failed"), ("not run", "missing")):
         lacking = [one for one in counted if isinstance(one, Measurement) and one.missing == reason]
         if lacking:

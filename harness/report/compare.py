@@ -30,8 +30,13 @@ def against_of(table: Table) -> Against:
         compared=len(differences),
         mean_absolute=statistics.fmean(map(abs, differences.values())) if differences else None,
         within=sum(_inside(value, ours[value]) for value in differences),
-        directions=dict(_directions({value: value.number + differences[value] for value in differences})),
+        directions=dict(_directions({value: _value(ours[value]) for value in differences})),
     )
+
+
+def _value(entry: Entry) -> float:
+    assert entry.estimate is not None, "only entries with a difference are asked"
+    return entry.estimate.value
 
 
 def _inside(value: PrintedValue, entry: Entry) -> bool:

@@ -69,7 +69,7 @@ def _beside(table: Table, row: Row, column: tuple[str, ...], entry: Entry, print
         "metric": entry.metric,
         "denominator": "all" if entry.metric in CLEAN_RATES else table.denominator,
         **_measured(entry),
-        "paper": value.number / 100,
+        "paper": value.share,
         "difference": None if difference is None else round(difference / 100, 6),
         "printed": printed.text,
         "note": value.note,

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from harness.report.table import Entry, Row, Table
-from harness.report.words import CLEAN_RATES, MEANS, METRIC_WORDS, NO_NUMBER, written
+from harness.report.words import CLEAN_RATES, GAIN, MEANS, METRIC_WORDS, NO_NUMBER, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,10 +43,11 @@ def _drawn(table: Table, kind: str) -> bytes:
 
     # Without a salt, ids in SVG are random; text is what it says, and a dollar sign in it no mathematics.
     with matplotlib.rc_context({"svg.hashsalt": "harness", "text.parse_math": False}):
-        return _save(_draw(table), kind)
+        return _save(draw(table), kind)
 
 
-def _draw(table: Table) -> Figure:
+def draw(table: Table) -> Figure:
+    """The figure of a table."""
     from matplotlib.figure import Figure
 
     table = _without_comparisons(table)
@@ -109,7 +110,8 @@ def _bars(table: Table, axes: Axes) -> None:
         axes.errorbar(places, heights, yerr=errors, fmt="none", ecolor=INK, elinewidth=0.9, capsize=2, zorder=3)
     axes.set_xticks(range(len(table.rows)), [_row_label(row) for row in table.rows])
     axes.set_ylabel(_value_label(table), fontsize=9, color=INK)
-    axes.set_ylim(bottom=0, top=None if table.metric in MEANS else 100)
+    if table.metric != GAIN:  # may be negative, and more than all
+        axes.set_ylim(bottom=0, top=None if table.metric in MEANS else 100)
     axes.grid(axis="y", color="#e4e7eb", zorder=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color("#c3cad2")

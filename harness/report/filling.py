@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from harness.cells import Cell, DatasetEntry
+from harness.cells import Cell
 from harness.papers import PrintedValue
 from harness.papers.tables import PrintedColumn, PrintedRow
 from harness.papers.values import AVERAGE
@@ -38,7 +38,7 @@ def fill(layout: Reprint, evidence: Evidence, bound: dict[PrintedValue, tuple[Ce
         title=layout.title,
         metric=MEASURED[layout.values[-1].metric],
         denominator=layout.denominator,
-        row_headers=printed.row_headers,
+        row_headers=printed.stub,
         column_headers=("",) * len(printed.headers[0]),
         columns=printed.headers,
         rows=tuple(filling.rows()),
@@ -100,19 +100,14 @@ class Filling:
         return entry_of(runs[0], metric)
 
     def _run(self, cell: Cell, metric: str, at: dict[str, str]) -> Run:
-        data = _whole(self.evidence.data(cell))
+        data = self.evidence.data(cell).whole
         return Run(cell, at, metric, *measure(cell, metric, self.layout.denominator, data, self.evidence))
 
     def _counted(self, run: Run) -> pd.DataFrame:
-        data = _whole(self.evidence.data(run.cell))
+        data = self.evidence.data(run.cell).whole
         counted = counted_outcomes(run.cell, run.metric, self.layout.denominator, data, self.evidence)
         assert isinstance(counted, pd.DataFrame), "only runs with an estimate are asked for their samples"
         return counted
-
-
-def _whole(data: DatasetEntry) -> DatasetEntry:
-    """A data set of which all images count: what the suite keeps for its own tables is not what the paper counts."""
-    return data if data.keep == "all" else data.model_copy(update={"keep": "all"})
 
 
 def _mean(entries: list[Entry]) -> Entry:

@@ -2,44 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from harness.cells import Cells
 from harness.core.errors import HarnessError
 from harness.papers import paper_claim
+from harness.report.cell_facets import CellFacets
 from harness.report.claims import Claim, judge
 from harness.report.joint_suites import Joint
+from harness.report.merging import merged
 from harness.report.pairing import pair_up, place_of
+from harness.report.paper_claims import printed_mode
+from harness.report.selection import Filters, cells_in, check_filters, filters_of, passes
 from harness.spec import ClaimSpec
 
 
 def claims_of(joint: Joint) -> Iterator[Claim]:
-    """The papers' claims that suites make, each once, over all suites that make it or fill a table of its numbers."""
-    made: dict[str, list[tuple[str, ClaimSpec]]] = {}
+    """The papers' claims that suites make, each once, over all suites that make it or fill a table of its numbers.
+
+    Claims of several names about one are several: they look at different cells.
+    """
+    made: dict[tuple[str, str], dict[str, ClaimSpec]] = {}
     for suite in joint.suites:
         for claim in suite.claims:
             if claim.paper and suite.name in joint.parts:
-                made.setdefault(claim.paper, []).append((suite.name, claim))
-    for id, claims in made.items():
-        (first, claim), *others = claims
+                made.setdefault((claim.paper, claim.name), {})[suite.name] = claim
+    for claims in made.values():
+        (first, claim), *others = claims.items()
         for other, its in others:
-            if (its.denominator, its.where) != (claim.denominator, claim.where):
+            if its.denominator != claim.denominator:
                 raise HarnessError(
                     f"{place_of(claim)}: {first} and {other} make it differently.\n"
-                    "     make `denominator` and `where` agree, or report one of them alone"
+                    "     make `denominator` agree, or report one of them alone"
                 )
-        tables = paper_claim(id).references
-        filling = {suite.name for reference in tables for suite, _ in joint.printed.get(reference, ())}
-        names = [name for name in joint.parts if name in filling | {name for name, _ in claims}]
-        evidence = joint.evidence(names)
-        _refuse_several_sources(claim, evidence.cells, [joint.parts[name] for name in names])
-        yield judge(claim, evidence)
+        parts = [*_choosing(claims, joint)]
+        # Every suite's own filters have chosen among its cells.
+        everywhere = claim.model_copy(update={"where": {}})
+        _refuse_several_sources(everywhere, parts)
+        yield judge(everywhere, joint.evidence([part.suite for part in parts]), merged(parts))
 
 
-def _refuse_several_sources(claim: ClaimSpec, cells: Cells, parts: Sequence[Cells]) -> None:
+def _choosing(claims: Mapping[str, ClaimSpec], joint: Joint) -> Iterator[Cells]:
+    """What suites contribute: the cells that their filters choose, under the names of the joint report.
+
+    Filters are those of the claim; of a suite that makes no claim about it, those of the tables that it fills.
+    """
+    claim = next(iter(claims.values()))
+    mode = printed_mode(str(claim.paper))
+    silent = {suite.name for suite in joint.suites if not any(its.paper == claim.paper for its in suite.claims)}
+    tables: dict[str, list[Filters]] = {}
+    for reference in paper_claim(str(claim.paper)).references:
+        for suite, table in joint.printed.get(reference, ()):
+            tables.setdefault(suite.name, []).append(filters_of(table.where))
+    for name, part in joint.parts.items():
+        own, facets = joint.own[name], CellFacets(joint.own[name], mode)
+        if name in claims:
+            filters = [filters_of(claims[name].where)]
+            check_filters(cells_in(own.cells, mode), filters[0], facets, f"suite {name}: {place_of(claim)}: where")
+        else:
+            filters = tables.get(name, []) if name in silent else []
+        cells = [
+            renamed
+            for cell, renamed in zip(own.cells, part.cells, strict=True)
+            if any(passes(where, facets, cell) for where in filters)
+        ]
+        if filters:
+            yield part.model_copy(update={"cells": cells})
+
+
+def _refuse_several_sources(claim: ClaimSpec, parts: Sequence[Cells]) -> None:
     """Raise HarnessError where suites have different records of a side of a pair."""
     ids = {part.suite: part.ids() for part in parts}
-    for pair in pair_up(claim, cells).pairs:
+    for pair in pair_up(claim, merged(parts)).pairs:
         for side in (pair.greater, pair.than):
             wanted = {cell.id for cell in side}
             having = [name for name, own in ids.items() if wanted & own]

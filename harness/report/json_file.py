@@ -50,7 +50,7 @@ def _printed(entry: Entry) -> dict[str, Any]:
     if entry.printed is None:
         return {}
     value, difference = entry.printed.value, entry.difference
-    paper = {"printed": entry.printed.text, "value": value.number / 100, "note": value.note}
+    paper = {"printed": entry.printed.text, "value": value.share, "note": value.note}
     return {"paper": paper, "difference": None if difference is None else round(difference / 100, 6)}
 
 

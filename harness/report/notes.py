@@ -12,6 +12,7 @@ from harness.report.axes import SUMMARIES
 from harness.report.evidence import Evidence
 from harness.report.flag_notes import raised_by
 from harness.report.flag_notes import sentences as flag_sentences
+from harness.report.keeping_words import keep_sentences
 from harness.report.model_notes import random_weights, shared_labels, whitebox_entries
 from harness.report.relation import MEANS_OVER
 from harness.report.table import Entry, Run, Table
@@ -27,12 +28,6 @@ from harness.report.words import (
     count_words,
 )
 from harness.store import CARRIED
-
-KEEP_WORDS = {
-    "surrogate-correct": "Only images that the surrogate classifies correctly when clean are counted",
-    "all-correct": "Only images that every model of the suite classifies correctly when clean are counted",
-}
-"""What `keep` leaves."""
 
 
 def notes_of(table: Table, evidence: Evidence) -> Table:
@@ -60,17 +55,8 @@ def _counted(table: Table, runs: list[Run], evidence: Evidence) -> Iterator[str]
     if table.reference or table.metric in CLEAN_RATES:
         return  # count all images, whatever the suite keeps for its other tables
     used = {run.cell.dataset for run in runs}
-    kept = {entry.keep for entry in evidence.cells.datasets if entry.label in used} & KEEP_WORDS.keys()
-    clean = any(run.metric == "clean_accuracy" for run in runs)
-    for keep in sorted(kept):
-        without = keep == "all-correct" and any(model.left_out for model in evidence.cells.models)
-        yield "".join(
-            [
-                KEEP_WORDS[keep],
-                ", those left out aside" if without else "",
-                "; clean accuracy counts all images." if clean else ".",
-            ]
-        )
+    keeps = {entry.keep for entry in evidence.cells.datasets if entry.label in used}
+    yield from keep_sentences(keeps, evidence, clean=any(run.metric == "clean_accuracy" for run in runs))
 
 
 def _unattacked(table: Table, runs: list[Run], evidence: Evidence) -> Iterator[str]:

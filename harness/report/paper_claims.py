@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from harness.cells import Cell, Cells
 from harness.core.errors import HarnessError
 from harness.papers import PaperClaim, PrintedValue, paper_claim
-from harness.papers.claims import PrintedPair, Terms
+from harness.papers.claims import Terms
 from harness.papers.tables import values_of
 from harness.papers.values import AVERAGE, FEATURES
 from harness.report.binding import MEASURED, Binding, mode_of
@@ -22,6 +22,9 @@ IN_CLEAN = {"dataset": "dataset", "arch": "model", "norm": "model.norm"}
 IN_WHITEBOX = {**IN_CLEAN, "attack": "attack", "eps": "threat"}
 IN_TRANSFER = {**IN_WHITEBOX, "arch": "surrogate", "norm": "surrogate.norm", "target": "target"}
 """Facets by the keys of printed numbers."""
+
+AGAINST = " against "
+"""Between what the sides of a pair have for a key, where they differ."""
 
 
 def filled(claim: ClaimSpec) -> ClaimSpec:
@@ -70,7 +73,8 @@ def printed_pairing(claim: ClaimSpec, cells: Cells) -> Pairing:
         if not sides:
             absent += 1
             continue
-        match = _match(shown, facets, sides[0].cells[0], first) | {key: _told(key, printed) for key in apart}
+        match = _match(shown, facets, [side.cells[0] for side in sides], first)
+        match |= {key: _told(key, (first, second)) for key in apart}
         if len(sides) == 2:
             greater, than = sides
             pairs.append(Pair(match, greater.cells, than.cells, (greater.base, than.base)))
@@ -148,15 +152,15 @@ def _apart(paper: PaperClaim) -> list[str]:
     return [*agreed, *sorted(several - {*paper.keys, "paper", "table"})]
 
 
-def _told(key: str, printed: PrintedPair) -> str:
-    """What both sides of a pair have for a key, in the paper's words."""
-    return " against ".join(dict.fromkeys(str(getattr(value, key)) for value in printed))
+def _told(key: str, sides: Iterable[PrintedValue]) -> str:
+    """What the sides of a pair have for a key, in the paper's words."""
+    return AGAINST.join(dict.fromkeys(str(getattr(value, key)) for value in sides))
 
 
-def _match(shown: Mapping[str, str], facets: CellFacets, cell: Cell, value: PrintedValue) -> dict[str, str]:
-    """What the two sides of a pair agree on, as tables print it."""
+def _match(shown: Mapping[str, str], facets: CellFacets, cells: Sequence[Cell], value: PrintedValue) -> dict[str, str]:
+    """What the two sides of a pair agree on in the paper, as tables print it; both where the suite's words differ."""
     return {
-        facet: facets.text(facet, cell)
+        facet: AGAINST.join(dict.fromkeys(facets.text(facet, cell) for cell in cells))
         for key, facet in shown.items()
         if not (key == "target" and value.target == AVERAGE)
     }

@@ -85,7 +85,8 @@ class Entry:
         """Ours less the paper's, in percentage points; None where one of them is missing."""
         if self.estimate is None or self.printed is None:
             return None
-        return 100 * self.estimate.value - self.printed.value.number
+        # Rounded far behind what is printed: two numbers that are equal do not differ by the noise of floats, or by -0.
+        return round(100 * self.estimate.value - self.printed.value.number, 9) + 0.0
 
 
 BLANK = Entry("", None, missing="not planned")

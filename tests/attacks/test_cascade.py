@@ -54,6 +54,12 @@ class Painting:
             yield Crafted(rows, painted, torch.full_like(rows, 3), torch.tensor(colours) == 0.25)
 
 
+class Comparing(Painting):
+    """Lives on differences of scores."""
+
+    compares_scores = True
+
+
 def everything(cascade: Cascade, setting: Setting = SETTING) -> dict[int, tuple[float, int, int, bool]]:
     """By row: brightness, passes, member, zero gradient."""
     found: dict[int, tuple[float, int, int, bool]] = {}
@@ -87,6 +93,14 @@ def test_a_point_that_fools_by_less_than_the_slack_is_not_enough_but_not_forgott
     assert second.met == [0, 10, 20, 30, 40, 50]
     assert found[1] == pytest.approx((0.55, 2 * (3 + 1), 0, False))
     assert found[2] == pytest.approx((0.9, 2 * (3 + 1), 1, False))
+
+
+def test_what_compares_scores_waits_until_all_is_in_float32() -> None:
+    first, second = Painting({10: 0.9}), Comparing({20: 0.9})
+    found = everything(Cascade({"first": first, "second": second}), replace(SETTING, screening=True))
+    assert second.met == []
+    assert found[1][2] == found[2][2] == 0, "survivors propose the point of the last attack that ran"
+    assert found[2] == pytest.approx((0.0, 3 + 1, 0, False))
 
 
 def test_nothing_more_is_run_when_nobody_is_left() -> None:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from harness.attacks import ATTACKS, Crafted, Samples, Setting
 from harness.attacks.input_transforms import ScaleCopies
-from harness.attacks.loop import GradientAttack, input_gradient
+from harness.attacks.loop import GradientAttack
+from harness.attacks.slope import input_gradient
 from harness.core.losses import margin
 from harness.core.threat import ThreatModel
 
@@ -38,11 +39,12 @@ GREY = Samples(torch.full((2, 1, 2, 2), 0.5), torch.tensor([0, 0]), torch.arange
 
 def test_gradients_and_logits_are_means_over_the_repeats() -> None:
     model = TakingTurns(FIRST, SECOND)
-    gradient, logits = input_gradient(model, GREY.images, GREY.classes, margin, repeats=4)
+    gradient, logits, losses = input_gradient(model, GREY.images, GREY.classes, margin, repeats=4)
     assert model.turn == 4
     torch.testing.assert_close(gradient, ((FIRST + SECOND) / 2).view(1, 1, 2, 2).expand(2, 1, 2, 2))
     torch.testing.assert_close(logits[:, 1], ((FIRST + SECOND) / 2).sum().expand(2) / 2)
-    alone, _ = input_gradient(TakingTurns(FIRST, SECOND), GREY.images, GREY.classes, margin)
+    torch.testing.assert_close(losses, logits[:, 1])
+    alone, *_ = input_gradient(TakingTurns(FIRST, SECOND), GREY.images, GREY.classes, margin)
     torch.testing.assert_close(alone[0].flatten(), FIRST)
 
 

@@ -39,6 +39,16 @@ def test_other_goals_are_refused() -> None:
         OfficialAutoAttack("standard").resolved(ThreatModel("linf", 0.1, "next"))
 
 
+@pytest.mark.parametrize(("ensemble", "classes"), [("standard", 9), ("plus", 4), ("rand", 2)])
+def test_models_with_fewer_classes_than_its_losses_look_at_are_refused(
+    ensemble: Any, classes: int, craft: Callable[..., Crafted]
+) -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(48, classes)).eval()
+    samples = Samples(torch.rand(2, 3, 4, 4), torch.tensor([0, 1]), torch.arange(2))
+    with pytest.raises(HarnessError, match=f"needs a model with at least .* and this one has {classes}; our own"):
+        craft(OfficialAutoAttack(ensemble), model, samples, Setting(LINF))
+
+
 def test_tracing_functions_survive() -> None:
     def trace(frame: FrameType, event: str, argument: Any) -> None:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from harness.attacks import Crafted, Samples, Setting
 from harness.attacks.fence import Steady
-from harness.attacks.from_torchattacks import OTHER_NORMS, factory_of
+from harness.attacks.from_torchattacks import OTHER_NORMS, TorchattacksAttack, factory_of
 from harness.attacks.resolve import resolve, sweep
 from harness.core.balls import ball_of
 from harness.core.errors import HarnessError
@@ -298,3 +299,17 @@ def test_a_measure_may_be_a_fraction_though_its_default_is_whole() -> None:
 
 def test_the_version_is_that_of_the_package() -> None:
     assert factory_of("PGD")().version == f"torchattacks-{version('torchattacks')}"
+
+
+@pytest.mark.parametrize(("share", "brought_back"), [(0.5, False), (1 + 5e-5, True), (1.01, False)])
+def test_what_leaves_the_ball_by_rounding_alone_is_brought_back(share: float, brought_back: bool, craft: Craft) -> None:
+    class Shifting(TorchattacksAttack):
+        def _run(self, model: nn.Module, images: Tensor, classes: Tensor, threat: ThreatModel, seed: int) -> Tensor:
+            return images.add(share * threat.epsilon / images[0].numel() ** 0.5)
+
+    samples, threat = little(2), ThreatModel("l2", 0.5)
+    grey = replace(samples, images=torch.full_like(samples.images, 0.5))
+    made = craft(Shifting("PGDL2", {}, frozenset({"l2"})), Firm(), grey, Setting(threat)).adversarial
+    lengths = ball_of(threat).distance(grey.images, made)
+    assert (lengths <= threat.epsilon * (1 + 1e-6)).all().item() is (brought_back or share < 1)
+    assert torch.equal(made, grey.images + share * 0.5 / grey.images[0].numel() ** 0.5) is not brought_back

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from harness.attacks import ATTACKS, Crafted, Samples, Setting
 from harness.attacks.gradient_transforms import Momentum, NesterovMomentum, Smooth, accumulate, smooth, smoothing_kernel
+from harness.core.balls import BALLS
 from harness.core.registry import parameters_of
 from harness.core.threat import ThreatModel
 
@@ -144,9 +145,9 @@ def test_without_momentum_a_zero_gradient_stops_the_sample(craft: Craft) -> None
 
 def test_nesterov_looks_one_step_ahead_along_the_decayed_velocity() -> None:
     points, velocity = uniform(0, 1, 1, 2, 2), uniform(1, 1, 1, 2, 2)
-    ahead = NesterovMomentum(0.5).look_ahead(points, velocity, step_size=0.1)
+    ahead = NesterovMomentum(0.5).look_ahead(points, velocity, reach=0.1)
     torch.testing.assert_close(ahead, points + 0.1 * 0.5 * velocity)
-    assert Momentum(0.5).look_ahead(points, velocity, step_size=0.1) is points
+    assert Momentum(0.5).look_ahead(points, velocity, reach=0.1) is points
 
 
 class Valley(nn.Module):
@@ -169,3 +170,28 @@ def test_nesterov_turns_back_one_step_before_momentum_does(craft: Craft) -> None
     nesterov = craft(ATTACKS.get("ni-fgsm")(**arguments), Valley(), samples, setting).adversarial
     assert momentum.flatten().tolist() == pytest.approx([0.6, 0.6])
     assert nesterov.flatten().tolist() == pytest.approx([0.5, 0.6])
+
+
+class Slope(nn.Module):
+    """Logits (0, a weighted sum of the pixels); remembers where it was asked."""
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        self.weights, self.asked = weights, list[Tensor]()
+
+    def forward(self, images: Tensor) -> Tensor:
+        self.asked.append(images.detach())
+        rise = (images * self.weights).flatten(1).sum(1)
+        return torch.stack([torch.zeros_like(rise), rise], dim=1)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_nesterov_looks_as_many_steps_ahead_as_the_velocity_has_gathered(norm: str, craft: Craft) -> None:
+    # On a slope of equal weights, the velocity after t steps is t in every pixel.
+    model = Slope(torch.ones(1, 3, 8, 8))
+    samples = Samples(torch.full((1, 3, 8, 8), 0.5), torch.tensor([0]), torch.tensor([0]))
+    threat = ThreatModel(norm, 1.0 if norm == "l2" else 0.1)  # type: ignore[arg-type]
+    craft(ATTACKS.get("ni-fgsm")(steps=4, step_size="eps/40"), model, samples, Setting(threat))
+    away = [BALLS[norm](1.0).distance(samples.images, points).item() for points in model.asked]
+    # t steps made, and t ahead.
+    assert away == pytest.approx([2 * t * threat.epsilon / 40 for t in range(4)], rel=1e-4, abs=1e-9)

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from harness.attacks import ATTACKS, Crafted, Model, Samples, Setting
 from harness.attacks.gradient_transforms import Momentum, NesterovMomentum
 from harness.attacks.input_transforms import DiverseInput, ScaleCopies
-from harness.attacks.loop import GradientAttack, input_gradient
+from harness.attacks.loop import GradientAttack
+from harness.attacks.slope import input_gradient
 from harness.core.losses import cross_entropy, margin
 from harness.core.threat import ThreatModel
 
@@ -187,7 +188,7 @@ def test_each_copy_of_a_scaled_image_costs_a_pass(network: nn.Module, samples: S
 
 
 def test_gradients_are_those_of_the_loss_of_each_sample(network: nn.Module, samples: Samples) -> None:
-    gradient, logits = input_gradient(network, samples.images, samples.classes, cross_entropy)
+    gradient, logits, *_ = input_gradient(network, samples.images, samples.classes, cross_entropy)
     assert torch.equal(logits, network(samples.images))
     direction = torch.randn(samples.images.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     exact = deepcopy(network).double()

@@ -153,6 +153,15 @@ def test_p_values_are_adjusted_for_all_cells_in_common_run_or_not() -> None:
     assert (found[0].verdict, 4 * raw < 0.05) == ("regression", True)
 
 
+def test_images_needed_count_the_cells_that_have_not_run() -> None:
+    cells = [entry(right(60), label=f"attack {i}") for i in range(4)]
+    missing = {cell.name: "not run" for cell in cells[1:]}
+    (first, *_) = check(
+        baseline(*cells), baseline(entry(right(57), label="attack 0", weights="new")), missing
+    ).comparisons
+    assert first.needed_n == needed_images(-0.03, 0.03, level=0.05 / 4)
+
+
 def test_the_level_is_that_of_all_cells_together() -> None:
     # 6 of 6: p = 0.031, which two cells do not leave significant.
     single = [entry(right(60)), entry(right(54), weights="new")]

@@ -78,7 +78,6 @@ def test_passes_in_bfloat16_are_judged_in_float32(monkeypatch: pytest.MonkeyPatc
         ("pgd", "bfloat16", ["bfloat16"]),
         ("square", "bfloat16", ["bfloat16", "float32"]),
         ("autoattack", "bfloat16", ["bfloat16", "float32"]),
-        ("square", "screen", ["bfloat16", "float32"]),
         ("square", "float32", ["float32"]),
     ],
 )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import harness
 from harness.attacks.boundary import nearest_boundary
-from harness.attacks.loop import input_gradient
+from harness.attacks.slope import input_gradient
 from harness.core.losses import cross_entropy
 from harness.models import load_model
 from harness.models.compiled import Compiled, compile_passes

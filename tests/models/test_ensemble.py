@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from harness.attacks.loop import input_gradient
+from harness.attacks.slope import input_gradient
 from harness.core.errors import HarnessError
 from harness.core.losses import cross_entropy
 from harness.models import load_model
@@ -64,7 +64,9 @@ def test_probabilities_survive_logits_that_a_softmax_would_flush_to_zero() -> No
 def test_fused_by_loss_the_gradient_is_the_mean_of_the_members() -> None:
     images, classes = pictures(), torch.arange(6)
     gradients = [input_gradient(load_model(id), images, classes, cross_entropy)[0] for id in (BN, NONE)]
-    gradient, logits = input_gradient(ensemble("loss"), images, classes, cross_entropy)
+    gradient, logits, losses = input_gradient(ensemble("loss"), images, classes, cross_entropy)
+    each = torch.stack([cross_entropy(load_model(id)(images), classes) for id in (BN, NONE)])
+    assert torch.allclose(losses, each.mean(0), atol=1e-6), "and the loss is the mean of theirs"
     assert torch.allclose(gradient, torch.stack(gradients).mean(0), atol=1e-7)
     assert torch.allclose(logits, ensemble("loss")(images), atol=1e-6)
 
@@ -75,7 +77,7 @@ def test_fused_otherwise_the_gradient_is_that_of_the_fused_logits(fuse: Fusion) 
     first, second = (load_model(id)(images) for id in (BN, NONE))
     loss = -expected(fuse, first, second)[torch.arange(6), classes].log().sum()
     (reference,) = torch.autograd.grad(loss, images)
-    gradient, _ = input_gradient(ensemble(fuse), images, classes, cross_entropy)
+    gradient, *_ = input_gradient(ensemble(fuse), images, classes, cross_entropy)
     assert torch.allclose(gradient, reference, atol=1e-6)
 
 
@@ -85,8 +87,8 @@ def test_the_twin_folds_every_member_and_climbs_the_same_way(fuse: Fusion) -> No
     twin = prepare(original, images)
     assert twin.folded == prepare(load_model(BN), images).folded > 0
     assert len(parts_of(twin.model)) == len(parts_of(original)) == (2 if fuse == "loss" else 1)
-    reference, _ = input_gradient(original, images, classes, cross_entropy)
-    gradient, _ = input_gradient(twin.model, images, classes, cross_entropy)
+    reference, *_ = input_gradient(original, images, classes, cross_entropy)
+    gradient, *_ = input_gradient(twin.model, images, classes, cross_entropy)
     assert torch.allclose(gradient, reference, atol=1e-5)
 
 

@@ -148,6 +148,28 @@ def test_the_estimate_counts_looks_at_the_point_itself_only_where_a_sample_may_s
     assert (whitebox.passes, transfer.passes) == (3 * 2 * 20, 3 * 20)
 
 
+def test_the_estimate_of_a_screen_counts_both_of_its_stages(suite_file: SuiteFile) -> None:
+    plan = make_plan(suite_file(('name = "sound"', 'name = "sound"\nprecision = "screen"')))
+    assert [job.passes for job in plan.jobs[2:]] == [2 * 3 * 20] * 2
+
+
+def test_attacks_that_compare_scores_are_planned_in_float32(suite_file: SuiteFile) -> None:
+    square = ('name = "pgd"\nsteps = 3', 'name = "square"\nqueries = 4')
+    plan = make_plan(suite_file(('name = "sound"', 'name = "sound"\nprecision = "screen"'), square))
+    assert {job.questions[0].precision for job in plan.jobs if job.craft} == {"float32"}
+    assert [job.passes for job in plan.jobs[2:]] == [(1 + 4) * 20] * 2
+
+
+def test_the_estimate_counts_the_classes_of_the_model(suite_file: SuiteFile, module: Module) -> None:
+    twelve = module(
+        "from torch import nn\ndef net():\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, 12)).eval()\n"
+    )
+    plan = make_plan(suite_file(
+        ('name = "pgd"', 'name = "fab"'), ('id = "zoo:digits-vgg6-none"', f'id = "python:{twelve}:net"'),
+    ))  # fmt: skip
+    assert {job.surrogate: job.passes for job in plan.jobs if job.craft}["plain"] == (1 + 3 * 12) * 20
+
+
 def test_the_command_line_changes_images_and_seeds(suite_file: SuiteFile) -> None:
     plan = make_plan(suite_file(), Options(limit=4, seed=9))
     assert len(plan.datasets["digits (test)"]) == 4

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.metrics.estimate import Estimate, wilson
 from harness.report import Table, render
 from harness.report.compare import against_of
+from harness.report.csv_file import compared_frame
 from harness.report.table import Entry
 from harness.spec import TableSpec
 
@@ -77,6 +80,27 @@ def test_directions_are_those_of_the_papers_own_numbers(table4: Lab) -> None:
     # Without BN the lab's sources transfer better to every other architecture, as they do in the paper.
     assert made.against.directions == {"B11": (10, 10), "B12": (12, 12), "B13": (4, 4)}
     assert any("B11 10 of 10, B12 12 of 12, B13 4 of 4" in note for note in made.notes)
+
+
+def test_numbers_of_ours_that_are_equal_have_no_direction(table4: Lab) -> None:
+    made = compared(table4, "benz2021/4")
+    equal = tuple(
+        replace(row, entries=tuple(replace(entry, estimate=wilson(11, 20)) for entry in row.entries))
+        for row in made.rows
+    )
+    assert dict(against_of(replace(made, rows=equal)).directions) == {"B11": (0, 10), "B12": (0, 12), "B13": (0, 4)}
+
+
+def test_an_exact_match_differs_by_nothing(table4: Lab) -> None:
+    made = entry(compared(table4, "benz2021/4"), 1, "DN")
+    assert made.printed is not None
+    assert made.printed.text == "81.7"
+    assert f"{replace(made, estimate=Estimate(0.817, 0.8, 0.9, 1000)).difference:+.1f}" == "+0.0"
+
+
+def test_the_papers_numbers_are_exported_without_noise(table4: Lab) -> None:
+    paper = compared_frame(compared(table4, "benz2021/4"))["paper"]
+    assert [value for value in paper if len(str(value)) > 5] == []
 
 
 def test_a_direction_against_the_paper_does_not_count(table1: Lab) -> None:

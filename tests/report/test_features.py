@@ -66,6 +66,12 @@ def test_rows_are_targets_columns_are_sources_and_a_networks_own_features_are_a_
     ]
 
 
+def test_the_corner_names_both_axes(features: Lab) -> None:
+    spec = TableSpec(reference="benz2021/7")
+    made = render(features.suite(spec), features.cells(), features.store).tables[0]
+    assert made.row_headers == ("Target / Source",)
+
+
 def test_table_8_has_features_of_adversarially_trained_networks_on_networks_of_this_training(features: Lab) -> None:
     assert rows(features, reference="benz2021/8")[1] == ["90.0", "-", "20.0", "60.0", "60.0"]
 

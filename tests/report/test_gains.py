@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from harness.metrics.estimate import Estimate
 from harness.report import Table, check, render
 from harness.report.claim_files import claims_csv
 from harness.report.claim_texts import claims_section
 from harness.report.csv_file import frame
-from harness.report.figure import svg
+from harness.report.figure import draw, svg
 from harness.report.lines import lines
 from harness.spec import TableSpec
 
@@ -78,6 +80,15 @@ def test_files_hold_the_gain_and_the_accuracies_that_it_is_of(tmp_path: Path) ->
     assert ["robust_accuracy", 0.5, "PGD-20"] in values
     assert ["accuracy_gain", 1.5, "PGD-20"] in values
     assert svg(table)
+
+
+@pytest.mark.parametrize("value", [1.5, -0.4])
+def test_figures_show_gains_above_all_and_below_nothing(value: float, tmp_path: Path) -> None:
+    table = made(gains_lab(tmp_path))
+    (gain,) = table.rows[0].entries[4:]
+    row = replace(table.rows[0], entries=(replace(gain, estimate=Estimate(value, value, value, IMAGES)),))
+    bottom, top = draw(replace(table, columns=table.columns[4:], rows=(row,))).axes[0].get_ylim()
+    assert bottom < 100 * value < top
 
 
 def test_several_budgets_need_a_filter(tmp_path: Path) -> None:

@@ -227,6 +227,49 @@ def test_suites_that_make_a_claim_differently_are_refused(cifar: Part, svhn: Par
         render_joint(suites, {part.name: part.cells() for part in (cifar, svhn)}, cifar.store, "")
 
 
+def noted(part: Part, note: str) -> Cells:
+    """Its cells, with a note on its attack."""
+    cells = part.cells()
+    attacks = [entry.model_copy(update={"paper": {**entry.paper, "note": note}}) for entry in cells.attacks]
+    return cells.model_copy(update={"attacks": attacks})
+
+
+def test_claims_choose_by_the_suites_own_names_where_the_joint_report_has_others(cifar: Part, svhn: Part) -> None:
+    one = cifar.spec(claims=[{"paper": "B02", "where": {"attack": "PGD", "dataset": "data", "threat": L2[2]}}])
+    two = svhn.spec(claims=[{"paper": "B02", "where": {"attack": "PGD", "target": "vgg11-bn"}}])
+    made = render_joint([one, two], {"on_cifar": cifar.cells(), "on_svhn": noted(svhn, "shorter")}, cifar.store, "")
+    (claim,) = made.claims
+    # Of SVHN the other side is left out.
+    assert [(c.pair.match["attack"], c.pair.match["dataset"]) for c in claim.comparisons] == [
+        ("PGD (on_cifar)", "data (on_cifar)")
+    ]
+    assert claim.alone == (
+        "data (on_svhn), VGG-11†, PGD (on_svhn), L2 0.25",
+        "data (on_svhn), VGG-11†, PGD (on_svhn), L∞ 1/255",
+    )
+
+
+def test_a_suite_that_makes_no_claim_has_the_cells_of_its_table(cifar: Part, svhn: Part) -> None:
+    table = TableSpec(reference="benz2021/1", where={"threat": LINF[2]})
+    suites = [cifar.spec(claims=CLAIM), svhn.suite(table, name="on_svhn")]
+    made = render_joint(suites, {part.name: part.cells() for part in (cifar, svhn)}, cifar.store, "")
+    matches = [(c.pair.match["dataset"], c.pair.match["threat"]) for c in made.claims[0].comparisons]
+    assert matches == [("data (on_svhn)", LINF[2]), ("data (on_cifar)", L2[2]), ("data (on_cifar)", LINF[2])]
+
+
+def test_readings_of_a_claim_under_other_names_stay_apart(cifar: Part, svhn: Part) -> None:
+    reading = {"name": "B02 on L2", "paper": "B02", "where": {"threat": L2[2]}}
+    suites = [cifar.spec(claims=[*CLAIM, reading]), svhn.spec(claims=CLAIM)]
+    made = render_joint(suites, {part.name: part.cells() for part in (cifar, svhn)}, cifar.store, "")
+    assert [(claim.spec.name, len(claim.comparisons)) for claim in made.claims] == [("B02", 4), ("B02 on L2", 1)]
+
+
+def test_a_filter_that_chooses_nothing_names_the_suite(cifar: Part, svhn: Part) -> None:
+    other = svhn.spec(claims=[{"paper": "B02", "where": {"attack": "FGSM"}}])
+    with pytest.raises(HarnessError, match='suite on_svhn: claim "B02": where: no cell has attack = .FGSM.'):
+        render_joint([cifar.spec(claims=CLAIM), other], {p.name: p.cells() for p in (cifar, svhn)}, cifar.store, "")
+
+
 def test_the_comparison_with_the_paper_counts_the_numbers_of_all_suites(cifar: Part, svhn: Part) -> None:
     (beside,) = report(cifar, svhn).comparisons
     assert beside.against is not None

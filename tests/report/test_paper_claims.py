@@ -27,6 +27,9 @@ EXPLICIT: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """What a suite would write without the papers' claims, besides norm on both sides."""
 
+OWN: dict[str, Any] = {"greater": {"surrogate.norm": "none"}, "than": {"surrogate.norm": "bn"}}
+"""The norms of both sides."""
+
 
 def judged(lab: Lab, **keys: Any) -> Claim:
     return render(lab.suite(claims=[keys]), lab.cells(), lab.store).claims[0]
@@ -46,8 +49,7 @@ def problem(lab: Lab, id: str) -> str:
 def test_a_claim_by_its_id_is_the_claim_written_out(table4: Lab, id: str) -> None:
     lab = table4
     written = {
-        "name": "written", "value": "attack_success_rate", "denominator": "all",
-        "greater": {"surrogate.norm": "none"}, "than": {"surrogate.norm": "bn"}, **EXPLICIT[id],
+        "name": "written", "value": "attack_success_rate", "denominator": "all", **OWN, **EXPLICIT[id],
     }  # fmt: skip
     ours, theirs = judged(lab, paper=id), judged(lab, **written)
 
@@ -123,6 +125,31 @@ def test_pairs_that_agree_in_all_else_are_told_apart(tmp_path: Path) -> None:
     assert len(claim.comparisons) == 10
     trainings = {comparison.pair.match["training"] for comparison in claim.comparisons}
     assert trainings == {"l2_eps3.0 against standard", "linf_eps4 against standard"}
+
+
+def test_models_that_the_suite_calls_differently_are_both_named(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    data = lab.data("Cifar", samples=IMAGES, dataset="cifar10")
+    for norm, label in (("none", "Plain"), ("bn", "Normalized")):
+        lab.model(norm, label=label, norm=norm, paper={"arch": "vgg11"})
+        lab.judge_clean(norm, wrong(2), data=data)
+    (comparison,) = judged(lab, paper="B01").comparisons
+    assert comparison.pair.match["model"] == "Normalized against Plain"
+
+
+def test_all_images_count_whatever_the_suite_keeps_for_its_own_tables(tmp_path: Path) -> None:
+    lab = transfer_lab(tmp_path, keep="all-correct")
+    claim, own = render(
+        lab.suite(
+            claims=[{"paper": "B11"}, {"name": "own", "value": "attack_success_rate", **OWN, **EXPLICIT["B11"]}]
+        ),
+        lab.cells(), lab.store,
+    ).claims  # fmt: skip
+    assert {comparison.means.n for comparison in claim.comparisons if comparison.means} == {IMAGES}
+    assert {comparison.means.n for comparison in own.comparisons if comparison.means} == {IMAGES - 2}
+    page = claims_section([claim, own])
+    assert "- own: only images that every model of the suite classifies correctly when clean are counted." in page
+    assert "B11: only images" not in page
 
 
 @pytest.mark.parametrize(
