@@ -22,6 +22,8 @@ class Asked(Closed):
     """`--random-weights`."""
     available: bool = False
     """`--available`."""
+    content: str = ""
+    """sha256 of what the suite's file said, but for what reports are made of; empty in older runs."""
 
     @property
     def command(self) -> str:

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from harness.cells import write_cells
+from harness.cells import Cells, cells_path, read_cells, write_cells
 from harness.core.bfloat16 import SLOW, is_slow_in_bfloat16
 from harness.core.errors import HarnessError
 from harness.executors.local import LocalExecutor
@@ -20,6 +20,7 @@ from harness.executors.outcome import Outcome, todo
 from harness.plan import Options, Plan, make_plan
 from harness.report import Report, render
 from harness.store import Store
+from harness.store.files import writing
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,14 @@ def execute(plan: Plan, store: Store, device: torch.device, console: Console) ->
     if plan.suite.precision != "float32" and is_slow_in_bfloat16(device):
         console.print(f"{SLOW}: --set precision=float32 is faster", highlight=False)
     store.open()
-    write_cells(store, plan.cells)
+    if other := _other_file(store, plan.cells):
+        console.print(
+            f"suite {plan.suite.name} was last run from another file, {other}: its tables are replaced; "
+            "give each suite its own `name` to keep both",
+            style="yellow",
+        )
+    with writing(store.path):
+        write_cells(store, plan.cells)
     work = todo(plan, store)
     columns = (
         BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(),
@@ -127,6 +135,18 @@ def execute(plan: Plan, store: Store, device: torch.device, console: Console) ->
         )  # fmt: skip
         outcome = executor.run()
     return Results(plan, store, outcome)
+
+
+def _other_file(store: Store, cells: Cells) -> str:
+    """The file of another suite of this name that was run with the store before; empty if there is none."""
+    try:
+        before = read_cells(store, cells.suite).asked if cells_path(store, cells.suite).exists() else None
+    except HarnessError:  # made anew
+        return ""
+    now = cells.asked
+    if not before or not now or before.content in ("", now.content):
+        return ""
+    return "" if Path(before.path).resolve() == Path(now.path).resolve() else before.path
 
 
 def plan_summary(plan: Plan, store: Store) -> dict[str, Any]:

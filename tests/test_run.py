@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -378,6 +379,25 @@ def test_what_goes_wrong_with_a_cell_that_another_process_has_finished_is_no_fai
     assert (results.outcome.failures, results.outcome.exit_code) == ({}, 0)
     assert len(results.frame()) == 4
     assert not list(results.store.path.glob("failures/*"))
+
+
+def test_cells_that_cannot_be_written_are_failures_with_their_reason_and_the_others_are_tried(
+    suite_file: SuiteFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Path, text: str, encoding: str) -> int:
+        # What is told about the run fits; records and reasons do not.
+        if self.parent.name == "suites":
+            return self.write_bytes(text.encode(encoding))
+        raise OSError(errno.ENOSPC, "full")
+
+    path = suite_file()
+    monkeypatch.setattr(Path, "write_text", full)
+    results = run(path)
+    reasons = [results.outcome.failures[cell.id] for cell in results.plan.cells.cells]
+    assert len(reasons) == 4
+    assert all("No space left on device.\n     free space, or" in reason for reason in reasons[:2])
+    assert all(" has no clean predictions: the store .harness cannot be written: No space" in r for r in reasons[2:])
+    assert results.outcome.exit_code == 1
 
 
 def test_an_interrupt_is_no_failure_and_stops_the_run(suite_file: SuiteFile, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from harness.check import FORMATS, Baseline, Check, Rule, compare, read_baseline
 from harness.check.compare import EXIT_INCOMPLETE
 from harness.check.take import Taken
 from harness.commands.console import WIDE, counted, stderr, stdout
-from harness.commands.overriding import check_overrides
+from harness.commands.overriding import changed_since, check_overrides
 from harness.core.errors import HarnessError
 from harness.core.validation import explain
 from harness.spec import load_suite
@@ -40,6 +40,8 @@ def check(
     old = read_baseline(path, spec.name, suite) if path.exists() or not update else None
     cells = read_cells(records, spec.name)
     check_overrides(overrides, [cells])
+    if change := changed_since(suite, cells):
+        raise HarnessError(change)
     given = {key: value for key, value in (("level", level), ("tolerance", tolerance)) if value is not None}
     rule = rule_with(old.rule if old else Rule(), given)
     now = take(cells, records, rule)

@@ -1,4 +1,4 @@
-"""`--set` of commands that show what was run: it changes what is shown, not what was run."""
+"""Whether what was run is what is asked to be shown: reports and checks run nothing."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.cells import Cells
 from harness.core.errors import HarnessError
-
-SHOWN = ("name", "title", "paper", "notes", "tables", "claims")
-"""What of a suite reports are made of; all else is in the records."""
+from harness.spec import SHOWN, content_sha256, load_suite
 
 
 def check_overrides(overrides: Sequence[str], suites: Iterable[Cells]) -> None:
@@ -21,3 +19,24 @@ def check_overrides(overrides: Sequence[str], suites: Iterable[Cells]) -> None:
                     f"--set {override}: the last run of {cells.suite} was without it, and its records stay as they "
                     f"are.\n     run the suite with it, or set one of {', '.join(SHOWN)}"
                 )
+
+
+def changed_since(suite: str, cells: Cells) -> str:
+    """In a sentence, that a suite's file says something else than when it was last run; empty if it does not.
+
+    Args:
+        suite: as the command names it.
+        cells: of its last run.
+    """
+    if not cells.asked or not cells.asked.content:
+        return ""
+    try:
+        same = content_sha256(load_suite(suite, cells.asked.overrides)) == cells.asked.content
+    except HarnessError:  # what was set in that run is no longer there
+        same = False
+    if same:
+        return ""
+    return (
+        f"suite {cells.suite} is another one than when it was last run ({cells.command}), whose records these are.\n"
+        f"     harness run {suite} brings them up to date; what is stored is not computed again"
+    )

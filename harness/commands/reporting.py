@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.cells import Cells, cells_path, read_cells
 from harness.commands.console import counted, print_json, stderr, stdout
-from harness.commands.overriding import check_overrides
+from harness.commands.overriding import changed_since, check_overrides
 from harness.core.errors import HarnessError
 from harness.report import FORMATS, Report, Table, render, write
 from harness.report.claim_files import claim_content
@@ -35,8 +35,9 @@ def report(
     compare: bool,
     as_json: bool,
 ) -> int:
-    """Render the tables and claims of a suite, or those of papers that several fill; returns 1 when cells are missing.
+    """Render the tables and claims of a suite, or those of papers that several fill.
 
+    Returns 1 when cells are missing, or when a suite was changed since its last run.
     Overrides are applied to every suite.
     """
     specs, records = [load_suite(suite, overrides) for suite in suites], Store(store)
@@ -56,7 +57,12 @@ def report(
         show(made, as_json, only_claims=claims)
     files = write_files(made, Path(out) if out else Path("reports") / made.suite, chosen, figures=figures)
     stderr().print(f"written: {', '.join(str(file) for file in files)}")
-    return _say_what_is_missing(specs, cells, records)
+    changes = [
+        changed_since(suite, cells[spec.name]) for suite, spec in zip(suites, specs, strict=True) if spec.name in cells
+    ]
+    for change in filter(None, changes):
+        stderr().print(change, style="yellow")
+    return max(_say_what_is_missing(specs, cells, records), int(any(changes)))
 
 
 def _cells_by_suite(specs: Sequence[Suite], records: Store) -> dict[str, Cells]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import importlib
 import sys
 import traceback
@@ -19,11 +18,12 @@ import torch
 from torch import nn
 
 from harness.core.errors import HarnessError, did_you_mean
+from harness.core.sources import sources_sha256
 from harness.models import MODEL_SOURCES
 from harness.models.classifier import Classifier, Provenance
 from harness.models.construction import check_arguments, seeded
 from harness.models.contents import attributes_sha256, check_contents
-from harness.models.uncompiled import is_compiled, uncompiled
+from harness.models.uncompiled import is_compiled, is_parallel, uncompiled, unwrapped
 
 
 @MODEL_SOURCES.register("python")
@@ -40,7 +40,8 @@ def from_python(
     The working directory is importable. `arguments` are the factory's keywords. Without `mean` and `std` the network
     is given images in [0, 1] as they are. A factory may also return a `Classifier`, which brings its own. What it
     returns is copied: a network that the module keeps stays as it is, in its modes, flags, buffers and on its device.
-    Of one that comes compiled, the copy is not; `compile = true` in the suite compiles passes.
+    The copy lies on the CPU, until a run moves it. Of a network that comes compiled, or in DataParallel, it is neither;
+    `compile = true` in the suite compiles passes.
 
     Raises:
         HarnessError: when the module cannot be imported, has no such factory, or the factory fails or returns
@@ -69,10 +70,13 @@ def from_python(
             )
         wrapped = {"id": network.provenance.id, **network.provenance.details}
         network.provenance = replace(network.provenance, id=where, details={**details, "wraps": wrapped})
-        return network.eval().requires_grad_(False)
-    return Classifier(
-        network, Provenance(where, details=details), mean=mean or (0.0,), std=std or (1.0,), input_size=input_size
-    )
+        return network.eval().requires_grad_(False).to("cpu")
+    try:
+        provenance = Provenance(where, details=details)
+        model = Classifier(network, provenance, mean=mean or (0.0,), std=std or (1.0,), input_size=input_size)
+    except Exception as error:  # some networks have no modes, and say so
+        raise _failure(f"{where}: the network cannot be put in eval mode", error) from error
+    return model.to("cpu")
 
 
 @contextmanager
@@ -89,18 +93,9 @@ def working_directory_importable() -> Iterator[None]:
 
 
 def source_sha256(module: ModuleType, factory: Callable[..., Any], network: nn.Module) -> str:
-    """sha256 over the source of every module that takes part: the named one, the factory's, those of the layers.
-
-    torch's layers and ours are left out: they are what their names say. Functions that the modules import are not seen.
-    """
+    """sha256 over every source that takes part: the named module's, the factory's, the layers', and what these import."""
     names = {module.__name__, getattr(factory, "__module__", module.__name__)}
-    names |= {type(part).__module__ for part in network.modules()}
-    digest = hashlib.sha256()
-    for name in sorted(names):
-        source = getattr(sys.modules.get(name), "__file__", None)
-        if source and Path(source).is_file() and name.partition(".")[0] not in ("torch", "harness"):
-            digest.update(name.encode() + b"\0" + hashlib.sha256(Path(source).read_bytes()).digest())
-    return digest.hexdigest()
+    return sources_sha256(names | {type(part).__module__ for part in network.modules()})
 
 
 def _import(name: str, where: str) -> ModuleType:
@@ -148,11 +143,13 @@ def _call(factory: Callable[..., Any], arguments: Mapping[str, Any], where: str)
 
 def own_copy(network: nn.Module, where: str) -> nn.Module:
     """A copy that nobody else holds. Raises HarnessError when the network cannot be copied."""
-    if any(is_compiled(part) and (part._forward_hooks or part._forward_pre_hooks) for part in network.modules()):
+    wrappers = (part for part in network.modules() if is_compiled(part) or is_parallel(part))
+    if any(part._forward_hooks or part._forward_pre_hooks for part in wrappers):
         raise HarnessError(
-            f"{where}: a compiled network has hooks, which are lost when it is copied.\n"
-            "     register them before compiling, or leave compiling to `compile = true`"
+            f"{where}: a compiled or parallel network has hooks, which are lost when it is copied.\n"
+            "     register them on the network inside, or leave compiling to `compile = true`"
         )
+    network = unwrapped(network)
     # Weights that a layer makes of others (weight normalization, pruning) carry their history, which torch does not
     # copy; and of TorchScript it copies the history too.
     made = {

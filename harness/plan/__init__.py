@@ -27,7 +27,7 @@ from harness.plan.papers import check_papers
 from harness.plan.sections import Section, plan_sections
 from harness.plan.tables import check_facets, check_tables
 from harness.plan.untrained import without_weights
-from harness.spec import Reading, Suite, read_suite
+from harness.spec import Reading, Suite, content_sha256, read_suite
 from harness.spec.files import shipped_suites
 
 __all__ = ["Job", "Options", "Plan", "PlannedModel", "make_plan", "open_model"]
@@ -59,6 +59,7 @@ def make_plan(name: str | Path, options: Options = Options()) -> Plan:
         Problems: with every mistake in the suite file.
     """
     reading = read_suite(name, options.overrides)
+    asked = asked_for(name, reading, options)
     if options.seed is not None:
         reading = replace(reading, suite=reading.suite.model_copy(update={"seeds": [options.seed]}))
     if options.random_weights:
@@ -76,7 +77,7 @@ def make_plan(name: str | Path, options: Options = Options()) -> Plan:
         check_facets(reading, mistakes)
         check_claim_facets(reading, mistakes)
         raise Problems(reading.path, mistakes.told, advice=mistakes.advice)
-    plan = assemble(reading, datasets, models, variants, sections, asked_for(name, reading, options))
+    plan = assemble(reading, datasets, models, variants, sections, asked)
     check_tables(reading, plan.cells, mistakes)
     check_claims(reading, plan.cells, mistakes)
     if mistakes.found:
@@ -85,12 +86,16 @@ def make_plan(name: str | Path, options: Options = Options()) -> Plan:
 
 
 def asked_for(name: str | Path, reading: Reading, options: Options) -> Asked:
-    """What the reports' command says: a suite that is found by its name goes by it, wherever that file is."""
+    """What the reports' command says: a suite that is found by its name goes by it, wherever that file is.
+
+    `reading` is of the file as it is, the options not yet applied to it.
+    """
     path = Path(reading.path)
     by_name = shipped_suites().get(path.stem) == path
     return Asked(
         path=f"suites/{path.name}" if by_name else str(name), limit=options.limit, seed=options.seed,
         overrides=list(options.overrides), random_weights=options.random_weights, available=options.available,
+        content=content_sha256(reading.suite),
     )  # fmt: skip
 
 

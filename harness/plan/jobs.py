@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.attacks import Setting, compares_scores
+from harness.attacks.versions import version_of
 from harness.cells import CLEAN, Cell
 from harness.core.errors import HarnessError
 from harness.core.precision import Precision, stages
@@ -137,7 +138,7 @@ class JobMaker:
             dataset=self.data(surrogate).fingerprint,
             attack=attack.name,
             arguments={**attack.arguments, **batch},
-            attack_version=attack.attack.version,
+            attack_version=version_of(attack),
             norm=threat.norm,
             epsilon=threat.epsilon,
             goal=threat.goal,

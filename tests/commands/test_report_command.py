@@ -70,6 +70,37 @@ def test_a_report_refuses_to_set_what_only_another_run_can_change(suite_file: Su
         )
 
 
+def test_a_suite_that_was_changed_since_its_run_is_not_taken_for_the_one_that_ran(
+    suite_file: SuiteFile, call: Harness
+) -> None:
+    ran = call("run", suite_file(), "--set", "seeds=[3]")
+    for shown in ('[[tables]]\nrows = ["model"]\ncolumns = ["attack"]\n', CLAIMS):
+        assert call("report", suite_file(('name = "sound"', 'title = "Other"\nname = "sound"'), more=shown)).code == 0
+    for change in (
+        ("steps = 3", "steps = 4"),
+        ('"8/255"', '"4/255"'),
+        ("samples = 20", 'samples = 20\nkeep = "all-correct"'),
+    ):
+        path = suite_file(change)
+        shown, refused = call("report", path), call("check", path, "--baseline", "base.json", "--update")
+        assert (shown.code, shown.output) == (1, ran.output), "what was run can still be looked at"
+        assert (refused.code, refused.output) == (2, "")
+        for errors in (shown.errors, refused.errors):
+            assert "suite sound is another one than when it was last run (harness run" in errors
+            assert f"harness run {path} brings them up to date" in errors
+
+
+def test_a_run_says_whose_tables_it_replaces(suite_file: SuiteFile, call: Harness, workplace: Path) -> None:
+    path = suite_file()
+    call("run", path)
+    assert "another file" not in call("run", path.name, "--set", "attacks.0.steps=2").errors
+    copy = workplace / "copy.toml"
+    copy.write_text(path.read_text("utf-8").replace("steps = 3", "steps = 1"), "utf-8")
+    assert (
+        f"suite sound was last run from another file, {path.name}: its tables are replaced" in call("run", copy).errors
+    )
+
+
 def test_a_report_says_how_the_run_was_asked_for(suite_file: SuiteFile, call: Harness, workplace: Path) -> None:
     asked = [suite_file().name, "--limit", "16", "--seed", "3", "--set", "title=A title"]
     call("run", *asked)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,6 +82,78 @@ def hooked_after_compiling():
     network = torch.compile(plain(), backend="eager")
     network.register_forward_hook(lambda module, images, logits: 2 * logits)
     return network
+
+def parallel_outside():
+    kept.append(torch.nn.DataParallel(torch.nn.DataParallel(plain())))
+    return kept[-1]
+
+def parallel_inside():
+    network = plain()
+    network[0] = torch.compile(torch.nn.DataParallel(network[0]), backend="eager")
+    return network
+
+def hooked_in_parallel():
+    network = torch.nn.DataParallel(plain())
+    network.register_forward_hook(lambda module, images, logits: 2 * logits)
+    return network
+
+def distributed():
+    return torch.nn.parallel.DistributedDataParallel(plain())
+
+def exported():
+    return torch.export.export(plain(), (torch.rand(2, 3, 2, 2),)).module()
+
+def without_modes():
+    class Fixed(torch.nn.Module):
+        def train(self, mode=True):
+            raise NotImplementedError("no modes")
+    return Fixed()
+
+class Committee(torch.nn.Module):
+    def __init__(self, held):
+        super().__init__()
+        self.first = plain()
+        self.members = {
+            "list": lambda: [plain(), plain()],
+            "tuple": lambda: (plain(),),
+            "dict": lambda: {"a": [plain()]},
+            "its own": lambda: [self.first, self.first[0]],
+        }[held]()
+    def forward(self, images):
+        return self.first(images)
+
+def committee(held: str):
+    return torch.nn.Sequential(Committee(held))
+
+class Prototypes(torch.nn.Module):
+    def __init__(self, held, seed):
+        super().__init__()
+        table = torch.rand(2, 12, generator=torch.Generator().manual_seed(seed))
+        setattr(self, *{
+            "tensor": lambda: ("table", table),
+            "private tensor": lambda: ("_table", table),
+            "array": lambda: ("table", table.numpy()),
+            "tensors": lambda: ("tables", [table, {"other": table}]),
+            "dict": lambda: ("settings", {"seed": seed, "levels": (1, [2, None])}),
+        }[held]())
+        self.held = held
+    def forward(self, images):
+        return -torch.cdist(images.flatten(1), self.table)
+
+def prototypes(held: str):
+    return Prototypes(held, int(os.environ["SEED"]))
+
+def shown():
+    class Shown(torch.nn.Module):
+        def __init__(self, function):
+            super().__init__()
+            self.function = function
+        def forward(self, images):
+            return self.function(images)
+        def extra_repr(self):
+            return f"function={self.function}"
+    kept.append(lambda images: images.mean(dim=(2, 3)))
+    return Shown(kept[-1])
 
 def normalized():
     return torch.nn.Sequential(torch.nn.utils.weight_norm(torch.nn.Conv2d(3, 4, 4)), torch.nn.Flatten())
@@ -185,6 +259,20 @@ def test_the_source_of_layers_from_other_modules_counts_too(module: Path) -> Non
     assert fingerprint != load_model("python:my_broken_models:one").fingerprint
 
 
+def test_functions_that_a_module_imports_count_too(module: Path) -> None:
+    Path("my_broken_models.py").write_text(
+        "from my_purifier import gain\nfrom torch import nn\ndef one():\n    return nn.Flatten()\n"
+    )
+    fingerprints = set()
+    for gain in (1.0, 2.0):
+        Path("my_purifier.py").write_text(f"gain = {gain}\n")
+        sys.modules.pop("my_broken_models", None)
+        sys.modules.pop("my_purifier", None)
+        fingerprints.add(load_model("python:my_broken_models:one").fingerprint)
+    sys.modules.pop("my_purifier")
+    assert len(fingerprints) == 2
+
+
 def test_factories_of_one_module_are_models_of_their_own() -> None:
     names = ("two_levels", "sixteen_levels", "same_levels")
     assert len({load_model(f"python:my_models:{name}").fingerprint for name in names}) == 3
@@ -215,6 +303,40 @@ def test_networks_that_torch_copies_or_lists_in_ways_of_its_own_are_loaded(name:
     images = torch.rand(2, 3, 4, 4) if name == "normalized" else torch.rand(2, 3, 2, 2)
     assert len(model(images)) == 2
     assert not any(parameter.requires_grad for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("held", ["list", "tuple", "dict"])
+def test_networks_that_torch_cannot_find_are_refused(held: str) -> None:
+    with pytest.raises(HarnessError, match=rf"0\.members holds networks in a plain {held}(.|\n)*nn.ModuleList"):
+        load_model("python:my_models:committee", arguments={"held": held})
+
+
+def test_a_list_of_parts_that_torch_knows_is_no_matter() -> None:
+    load_model("python:my_models:committee", arguments={"held": "its own"})
+
+
+@pytest.mark.parametrize("held", ["tensor", "private tensor", "array", "tensors", "dict"])
+def test_the_fingerprint_knows_tensors_and_tables_that_are_not_registered(
+    held: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fingerprints = []
+    for seed in ("0", "1", "0"):
+        monkeypatch.setenv("SEED", seed)
+        fingerprints.append(load_model("python:my_models:prototypes", arguments={"held": held}).fingerprint)
+    assert fingerprints[0] == fingerprints[2] != fingerprints[1]
+
+
+def test_tensors_that_are_not_registered_go_where_the_model_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEED", "0")
+    model = load_model("python:my_models:prototypes", arguments={"held": "tensor"})
+    assert model.double().network.table.dtype == torch.float64
+    assert model.to("meta").network.table.is_meta
+
+
+def test_a_function_that_a_layer_shows_is_in_another_place_of_memory_every_time() -> None:
+    models = [load_model("python:my_models:shown") for _ in range(2)]
+    assert repr(models[0].network) != repr(models[1].network)
+    assert models[0].fingerprint == models[1].fingerprint
 
 
 @pytest.mark.filterwarnings("ignore:.*[Ll]azy.*:UserWarning")
@@ -270,8 +392,10 @@ def test_unknown_arguments_are_refused_with_the_known_ones() -> None:
         load_model("python:my_models:scaled", arguments={"scale": 2.0})
 
 
-@pytest.mark.parametrize("factory", ["compiled_outside", "compiled_inside", "compiled_in_place"])
-def test_a_network_that_comes_compiled_is_taken_apart(factory: str) -> None:
+@pytest.mark.parametrize(
+    "factory", ["compiled_outside", "compiled_inside", "compiled_in_place", "parallel_outside", "parallel_inside"]
+)
+def test_a_network_that_comes_compiled_or_in_parallel_is_taken_apart(factory: str) -> None:
     model, plain = load_model(f"python:my_models:{factory}"), load_model("python:my_models:plain")
     assert repr(model.network) == repr(plain.network)
     assert all(part._compiled_call_impl is None for part in model.modules())
@@ -285,9 +409,67 @@ def test_the_compiled_network_itself_stays_compiled() -> None:
     assert type(network).__name__ == "OptimizedModule"
 
 
-def test_hooks_that_a_copy_would_lose_are_an_error() -> None:
+@pytest.mark.parametrize("factory", ["hooked_after_compiling", "hooked_in_parallel"])
+def test_hooks_that_a_copy_would_lose_are_an_error(factory: str) -> None:
     with pytest.raises(HarnessError, match="hooks, which are lost when it is copied"):
-        load_model("python:my_models:hooked_after_compiling")
+        load_model(f"python:my_models:{factory}")
+
+
+def test_a_network_that_comes_distributed_is_taken_apart() -> None:
+    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+    try:
+        model = load_model("python:my_models:distributed")
+    finally:
+        torch.distributed.destroy_process_group()
+    assert repr(model.network) == repr(load_model("python:my_models:plain").network)
+
+
+def test_a_network_without_modes_is_refused_in_words() -> None:
+    with pytest.raises(
+        HarnessError, match=r"cannot be put in eval mode: NotImplementedError: no modes\n     at .*py:\d"
+    ):
+        load_model("python:my_models:without_modes")
+
+
+def test_an_exported_network_is_loaded() -> None:
+    images = torch.rand(2, 3, 2, 2)
+    assert load_model("python:my_models:exported")(images).shape == (2, 2)
+
+
+ON_A_GPU = """
+import torch
+from torch import nn
+from harness.models import load_model
+from tests.pretended import device
+
+class Far(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(12, 2)
+        self.shift = torch.ones(2)
+    def forward(self, images):
+        return self.layer(images.flatten(1)) + self.shift
+
+def far():
+    network = Far().to("pretended:0")
+    network.shift = network.shift.to("pretended:0")
+    return network
+
+if __name__ == "__main__":
+    with device() as there:
+        model = load_model("python:far_away:far")
+        print(model(torch.rand(2, 3, 2, 2)).device)
+        print(model.to(there)(torch.rand(2, 3, 2, 2).to(there)).device)
+"""
+
+
+def test_a_network_that_comes_on_a_gpu_starts_on_the_cpu() -> None:
+    Path("far_away.py").write_text(ON_A_GPU)
+    printed = subprocess.run(
+        [sys.executable, "far_away.py"], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+    )  # fmt: skip
+    assert printed.stdout.split() == ["cpu", "pretended:0"], printed.stderr
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script")
