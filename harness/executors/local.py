@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import Any
 
@@ -18,16 +17,19 @@ from harness.attacks import as_float
 from harness.core.errors import HarnessError, ThreatModelViolation
 from harness.environment import environment
 from harness.executors.batches import Outcomes, halving
+from harness.executors.claims import Claims
+from harness.executors.filing import Measured, record_of
 from harness.executors.finished import clean_predictions, finished_everywhere
 from harness.executors.loaded import Loaded
 from harness.executors.outcome import Outcome, describe, reason_of, todo
+from harness.executors.sharing import share
 from harness.judging import Arena, run_clean
 from harness.keeping import Keeper
 from harness.metrics.flags import flags_of
 from harness.metrics.summary import summarize
 from harness.models.examination import EXAMINED_IMAGES, examine
 from harness.plan import Job, Plan
-from harness.store import Record, Store
+from harness.store import Store
 
 Progress = Callable[[float], None]
 """Told how many of the plan's estimated seconds were finished."""
@@ -47,6 +49,7 @@ class LocalExecutor:
     def __post_init__(self) -> None:
         """What lives as long as the run."""
         self._loaded = Loaded(self.plan, self.device)
+        self._claims = Claims(self.store.path / "claims")
 
     def run(self) -> Outcome:
         """Compute every cell that has no record. A cell that fails is noted, and the others still run."""
@@ -55,31 +58,32 @@ class LocalExecutor:
         left_out = self.plan.cells.left_out()
         stored = len(self.plan.cells.ids() - left_out) - sum(len(positions) for _, positions in work)
         self.outcome = Outcome(stored=stored, left_out=len(left_out))
-        for job, positions in work:
-            self.describe(describe(self.plan, job))
-            self._attempt(job, positions)
+        waiting = "waiting for another process: "
+        share(work, self._claims, self._attempt, lambda job: self.describe(waiting + describe(self.plan, job)))
         self.outcome.seconds = time.perf_counter() - begin
         return self.outcome
 
     def _attempt(self, job: Job, positions: Sequence[int]) -> None:
         """Run a job; whatever goes wrong in it is a failure of its cells alone."""
+        self.describe(describe(self.plan, job))
         told = 0.0
 
         def advance(seconds: float) -> None:
             nonlocal told
             told += seconds
             self.progress(seconds)
+            self._claims.renew()
 
-        positions = self._with_clean_predictions(job, self._left(job, positions))
+        able = self._with_clean_predictions(job, self._left(job, positions))
         try:
-            if job.craft is None and positions:
+            if job.craft is None and able:
                 self._run_clean(job)
-            elif positions:
-                self._run_craft(job, positions, advance)
+            elif able:
+                self._run_craft(job, able, advance)
         except Exception as error:  # noqa: BLE001 - a defect in one attack or model must not cost the other cells
-            self._fail(job, positions, error)
+            self._fail(job, able, error)
         else:
-            self.outcome.computed += len(positions)
+            self.outcome.computed += len(able)
         self.progress(job.seconds - told)
 
     def _left(self, job: Job, positions: Sequence[int]) -> list[int]:
@@ -98,7 +102,7 @@ class LocalExecutor:
             if clean in self.store:
                 able.append(position)
             else:
-                reason, _, _ = (self.store.failure(clean) or "unknown").partition("\n")
+                reason = (self.outcome.failures.get(clean) or self.store.failure(clean) or "unknown").splitlines()[0]
                 self._fail(job, [position], HarnessError(f'"{target}" has no clean predictions: {reason}'))
         return able
 
@@ -107,8 +111,8 @@ class LocalExecutor:
         reason = reason_of(error)
         for position in self._left(job, positions):
             id = job.cells[position].id
-            self.store.fail(id, reason)
             self.outcome.failures[id] = reason
+            self.store.fail(id, reason)
             if isinstance(error, ThreatModelViolation):
                 self.store.discard(id)
                 self.outcome.violations += 1
@@ -132,7 +136,7 @@ class LocalExecutor:
             flags.pop("batch_dependent", None)
         flags.update(flags_of(batch["clean"]))
         seconds, values = time.perf_counter() - begin, summarize(batch["clean"])
-        self._file(job, 0, batch["clean"], seconds, flags, values, examined=0 if job.is_carried else len(images))
+        self._file(job, 0, Measured(batch["clean"], seconds, flags, values, 0 if job.is_carried else len(images)))
 
     def _run_craft(self, job: Job, positions: Sequence[int], advance: Progress) -> None:
         assert job.craft is not None
@@ -158,40 +162,17 @@ class LocalExecutor:
             # Only where samples stop at their first success is the member that made the image the only one to fool.
             members = job.craft.attack.attack.members if job.craft.whitebox else ()
             flags, values = flags_of(everything, members), summarize(everything, members)
-            self._file(job, position, everything, time.perf_counter() - begin, flags, values)
+            self._file(job, position, Measured(everything, time.perf_counter() - begin, flags, values))
 
-    def _file(
-        self,
-        job: Job,
-        position: int,
-        outcomes: pd.DataFrame,
-        seconds: float,
-        flags: dict[str, int],
-        values: dict[str, float],
-        examined: int = 0,
-    ) -> None:
+    def _file(self, job: Job, position: int, measured: Measured) -> None:
         """Write a cell's record."""
-        cell, models = job.cells[position], self.plan.models
-        record = Record(
-            id=cell.id,
-            question=job.questions[position],
-            target=models[cell.target].entry.description,
-            surrogate=models[cell.surrogate if job.craft else cell.target].entry.description,
-            dataset=cell.dataset,
-            passed=job.craft.attack.passed if job.craft else {},
-            n=len(outcomes),
-            values=values,
-            flags=flags,
-            examined=examined,
-            environment=self._environment,
-            wall_seconds=seconds,
-            created=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+        cell = job.cells[position]
         if cell.id in self.store:
             # Another process, which may be reading its record, was faster.
             self.store.discard(cell.id)
         else:
-            self.store.write(record, outcomes)
+            record = record_of(self.plan, job, position, measured, self._environment)
+            self.store.write(record, measured.outcomes)
 
     @cached_property
     def _environment(self) -> dict[str, Any]:
