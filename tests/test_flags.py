@@ -85,6 +85,30 @@ def test_a_sound_suite_raises_no_flag(suite_file: SuiteFile) -> None:
     assert not any(table.flags for table in results.report().tables)
 
 
+def test_a_model_that_numbers_its_classes_otherwise_is_near_chance_in_every_table(
+    suite_file: SuiteFile, workplace: Path
+) -> None:
+    (workplace / "numbered_otherwise.py").write_text(
+        "import harness\nfrom torch import nn\n"
+        "class Rolled(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.inner = harness.load_model('zoo:digits-vgg6-bn')\n"
+        "    def forward(self, images):\n"
+        "        return self.inner(images).roll(1, 1)\n"
+        "def net():\n"
+        "    return Rolled().eval()\n",
+        encoding="utf-8",
+    )
+    path = suite_file((BATCH, '"python:numbered_otherwise:net"'), ("[whitebox]", "[transfer]\nsurrogates = ['plain']"))
+    results = harness.run(path, overrides=["dataset.samples=100"])
+    flags = flags_by_cell(results)
+    assert flags["clean", "batch"]["near_chance"] >= 98
+    assert flags["clean", "plain"] == {}
+    (note,) = [one for one in results.report().tables[0].notes if one.startswith("near_chance")]
+    assert re.search(r"hardly better than guessing \(batch: \d+ of 100 images wrong\); labels are numbered", note)
+
+
 def test_flags_do_not_depend_on_the_batch_size_nor_on_how_many_images_a_suite_has(
     suite_file: SuiteFile, workplace: Path
 ) -> None:

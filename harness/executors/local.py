@@ -25,7 +25,7 @@ from harness.executors.outcome import Outcome, describe, reason_of, todo
 from harness.executors.sharing import share
 from harness.judging import Arena, run_clean
 from harness.keeping import Keeper
-from harness.metrics.flags import flags_of
+from harness.metrics.flags import flags_of, near_chance
 from harness.metrics.summary import summarize
 from harness.models.examination import EXAMINED_IMAGES, examine
 from harness.plan import Job, Plan
@@ -135,8 +135,16 @@ class LocalExecutor:
             # Known, allowed for, and said in a note.
             flags.pop("batch_dependent", None)
         flags.update(flags_of(batch["clean"]))
+        if self._should_know(job):
+            flags.update(near_chance(batch["clean"], self.plan.models[job.surrogate].classes))
         seconds, values = time.perf_counter() - begin, summarize(batch["clean"])
         self._file(job, 0, Measured(batch["clean"], seconds, flags, values, 0 if job.is_carried else len(images)))
+
+    def _should_know(self, job: Job) -> bool:
+        """Whether a model is to recognize the images: with trained weights, in its own geometry, and no feature set."""
+        (origin,) = (entry.origin for entry in self.plan.cells.datasets if entry.label == job.dataset)
+        random = self.plan.models[job.surrogate].entry.description.random_weights
+        return not (job.is_carried or origin or random)
 
     def _run_craft(self, job: Job, positions: Sequence[int], advance: Progress) -> None:
         assert job.craft is not None

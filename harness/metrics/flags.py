@@ -11,6 +11,8 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
+from harness.metrics.estimate import wilson
+
 
 class Flag(NamedTuple):
     """A warning sign, in words that fit behind its name."""
@@ -19,8 +21,8 @@ class Flag(NamedTuple):
     """What was seen."""
     advice: str
     """What that does to the numbers, and what to do about it."""
-    shown_by: Literal["model", "surrogate", "target"] = "model"
-    """The model itself when it is examined; or, in outcomes, the surrogate or the target of a cell."""
+    shown_by: Literal["model", "predictions", "surrogate", "target"] = "model"
+    """The model itself when it is examined, or its clean predictions; or the surrogate or the target of a cell."""
 
 
 FLAGS = {
@@ -28,6 +30,12 @@ FLAGS = {
         "logits are NaN or infinite",
         "they count as wrong answers: find the operation that makes them",
         "target",
+    ),
+    "near_chance": Flag(
+        "clean predictions are hardly better than guessing",
+        "labels are numbered otherwise, or standardization, channels or weights are not the model's: robust accuracy "
+        "below says nothing",
+        "predictions",
     ),
     "probability_outputs": Flag(
         "the model returns probabilities, not logits",
@@ -82,6 +90,24 @@ SQUARE = "square"
 
 SQUARE_SHARE = 0.002
 """Share of all samples that Square alone may fool before that is a sign of masked gradients; AutoAttack's own."""
+
+
+CHANCE_SHARE = 0.1
+"""Of the way from guessing to perfect: up to there a clean accuracy is near chance."""
+
+
+def near_chance(outcomes: pd.DataFrame, classes: int) -> dict[str, int]:
+    """The flag of a model that hardly does better than guessing, with the number of clean images it gets wrong.
+
+    Its accuracy must be that low with confidence: the upper end of its interval counts.
+
+    Args:
+        outcomes: the clean predictions.
+        classes: among which the model chooses.
+    """
+    right, chance = int((outcomes["clean_prediction"] == outcomes["label"]).sum()), 1 / classes
+    low = wilson(right, len(outcomes)).high <= chance + CHANCE_SHARE * (1 - chance)
+    return {"near_chance": len(outcomes) - right} if low else {}
 
 
 def flags_of(outcomes: pd.DataFrame, members: Sequence[str] = ()) -> dict[str, int]:

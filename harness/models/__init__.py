@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from harness.core.errors import HarnessError, did_you_mean
@@ -110,8 +111,15 @@ def _check_standardization(id: str, mean: Sequence[float] | None, std: Sequence[
         raise HarnessError(
             f'model "{id}": mean has {len(mean)} numbers and std has {len(std)}; both need one per channel'
         )
-    if min(std) <= 0:
-        raise HarnessError(f'model "{id}": std must be greater than 0 (given: {list(std)})')
+    if not all(isfinite(value) for value in (*mean, *std)) or min(std) <= 0:
+        raise HarnessError(
+            f'model "{id}": mean must be finite, and std greater than 0 (given: mean = {list(mean)}, std = {list(std)})'
+        )
+    if max(mean) > 1:
+        raise HarnessError(
+            f'model "{id}": mean is on the scale of pixels in [0, 1] (given: {list(mean)}).\n'
+            f"     divide mean and std by 255: mean = {[round(value / 255, 4) for value in mean]}"
+        )
 
 
 def _height_and_width(id: str, input_size: Sequence[int]) -> tuple[int, int]:

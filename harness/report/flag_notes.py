@@ -8,6 +8,7 @@ from harness.cells import Cell
 from harness.metrics.flags import FLAGS
 from harness.report.evidence import Evidence
 from harness.report.table import Raised, Table
+from harness.store import Record
 
 
 def raised_by(table: Table, evidence: Evidence) -> tuple[Raised, ...]:
@@ -38,16 +39,21 @@ def _of_models(table: Table, evidence: Evidence) -> Iterator[Raised]:
     for cell in evidence.cells.cells:
         if cell.mode == "clean" and (cell.target, cell.dataset) in shown and (record := evidence.record(cell)):
             for flag, count in record.flags.items():
-                if FLAGS[flag].shown_by == "model":
-                    yield Raised(flag, cell.target, count, record.examined, 0)
+                if (of := _asked(flag, record)) is not None:
+                    yield Raised(flag, cell.target, count, of, 0)
+
+
+def _asked(flag: str, record: Record) -> int | None:
+    """On how many images a model could show a flag by itself; None for flags of attacked cells."""
+    return {"model": record.examined, "predictions": record.n}.get(FLAGS[flag].shown_by)
 
 
 def _of_cells(table: Table, evidence: Evidence) -> Iterator[Raised]:
     for cell in _cells_of(table):
         if record := evidence.record(cell):
             for flag, count in record.flags.items():
-                if (side := FLAGS[flag].shown_by) != "model":
-                    yield Raised(flag, getattr(cell, side), count, record.n, 1)
+                if _asked(flag, record) is None:
+                    yield Raised(flag, getattr(cell, FLAGS[flag].shown_by), count, record.n, 1)
 
 
 def _cells_of(table: Table) -> list[Cell]:
@@ -63,6 +69,8 @@ def _worst(found: Sequence[Raised]) -> Raised:
 
 def _extent(raised: Raised) -> str:
     share = f"{raised.images} of {raised.of} images"
+    if FLAGS[raised.flag].shown_by == "predictions":
+        return f"{share} wrong"
     match raised.cells:
         case 0:
             return f"{share} examined"

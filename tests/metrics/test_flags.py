@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
+import pytest
 
-from harness.metrics.flags import flags_of, fooled_by_square_alone
+from harness.metrics.flags import flags_of, fooled_by_square_alone, near_chance
 
 MEMBERS = ("apgd-ce", "apgd-t", "fab-t", "square")
 
@@ -57,3 +58,24 @@ def test_square_says_something_only_after_others() -> None:
     assert flags_of(frame, ("square",)) == {}
     assert flags_of(frame.assign(member=0), ("square", "apgd-ce")) == {}, "nobody was asked before"
     assert flags_of(frame, ("apgd-ce", "apgd-t", "fab", "square", "fab-t")) == {"square_below_gradients": 50}
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "classes", "flagged"),
+    [
+        (100, 1000, 10, True),  # guessing
+        (0, 1000, 10, True),  # below it
+        (160, 1000, 10, True),
+        (180, 1000, 10, False),  # up to 20.5%, and a tenth of the way is 19%
+        (2, 20, 10, False),  # too few to know
+        (500, 1000, 2, True),
+        (600, 1000, 2, False),
+        (1, 1000, 1000, True),
+        (120, 1000, 1000, False),
+    ],
+)
+def test_a_clean_accuracy_near_that_of_guessing_is_a_sign_of_wrong_labels(
+    right: int, n: int, classes: int, flagged: bool
+) -> None:
+    clean = pd.DataFrame({"label": 1, "clean_prediction": [1] * right + [0] * (n - right)})
+    assert near_chance(clean, classes) == ({"near_chance": n - right} if flagged else {})
