@@ -37,7 +37,7 @@ def suite_options(command: F) -> F:
         click.option(
             "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, e.g. attacks.0.steps=5."
         ),
-        click.option("--seed", type=int, help="Replace the suite's seeds."),
+        click.option("--seed", type=click.IntRange(-(2**63), 2**63 - 1), help="Replace the suite's seeds."),
         click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Use at most N images."),
         click.argument("suite"),
     ):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -132,8 +134,52 @@ def test_a_cell_that_another_process_finishes_loses_its_batches_without_a_failur
 def test_a_batch_that_cannot_be_kept_is_an_error(store: Store) -> None:
     store.path.mkdir()
     (store.path / "partial").write_text("a file where the folder should be")
-    with pytest.raises(OSError, match="partial"):
+    with pytest.raises(HarnessError, match="cannot be written: Not a directory"):
         store.append(QUESTION.id, outcomes(1))
+
+
+def fill_the_disk(patch: pytest.MonkeyPatch) -> None:
+    """From now on half of every file fits."""
+
+    def write_half(table: pa.Table, path: Path) -> None:
+        path.write_bytes(b"half")
+
+    def write_half_a_text(self: Path, text: str, encoding: str) -> None:
+        self.write_bytes(b"half")
+
+    def write_half_a_file(self: Path, content: bytes) -> None:
+        self.touch()
+        raise OSError(errno.ENOSPC, "no room, says a library")
+
+    patch.setattr(Path, "write_bytes", write_half_a_file)
+    patch.setattr(Path, "write_text", write_half_a_text)
+    patch.setattr(pq, "write_table", write_half)
+
+
+def test_a_full_disk_is_an_error_in_words_and_leaves_nothing_half_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = {"index": np.array([1]), "adversarial": np.zeros((1, 1, 2, 2), dtype=np.float32)}
+    fill_the_disk(monkeypatch)
+    message = r"cannot be written: No space left on device\.\n +free space, or name another folder with --store"
+    for write in (
+        store.open, lambda: store.write(record(), outcomes(1)), lambda: store.append("x", outcomes(1)),
+        lambda: store.images("x").append(image),
+    ):  # fmt: skip
+        with pytest.raises(HarnessError, match=message):
+            write()
+    store.fail(QUESTION.id, "no room")
+    assert not [path for path in store.path.rglob("*") if path.is_file()]
+    assert not list((store.path / "temporary").iterdir())
+
+
+def test_a_store_whose_records_cannot_be_written_is_refused_when_it_is_opened(store: Store) -> None:
+    store.open()
+    assert list((store.path / "records").iterdir()) == []
+    (store.path / "records").rmdir()
+    (store.path / "records").write_text("a file where the folder should be")
+    with pytest.raises(HarnessError, match="--store or HARNESS_STORE"):
+        store.open()
 
 
 def test_of_two_processes_that_file_one_cell_the_first_stands(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

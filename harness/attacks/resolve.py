@@ -19,6 +19,11 @@ ADAPTERS: dict[str, Callable[[str], Factory]] = {
 }
 """Attacks of other libraries, addressed as LIBRARY:NAME."""
 
+KEYS_OF_THREATS = {"eps", "epsilon", "norm", "goal", "target", "targeted"}
+"""What other libraries ask of an attack, and a suite of its threat models."""
+
+OF_THREATS = 'budget and goal belong to [[threats]], such as norm = "linf", epsilon = "8/255", goal = "next"'
+
 
 class ResolvedAttack(NamedTuple):
     """An attack with everything settled."""
@@ -56,7 +61,8 @@ def sweep(name: str, preset: str | None, given: Mapping[str, Any]) -> list[dict[
     choices: dict[str, list[Any]] = {}
     for key, value in given.items():
         if key not in parameters:
-            raise HarnessError(f'{key}: attack "{name}" has no such key.\n     {did_you_mean(key, parameters)}')
+            hint = OF_THREATS if key in KEYS_OF_THREATS else did_you_mean(key, parameters)
+            raise HarnessError(f'{key}: attack "{name}" has no such key.\n     {hint}')
         choices[key] = [check_value(parameters[key], one) for one in (value if isinstance(value, list) else [value])]
     return [{**start, **dict(zip(choices, values, strict=True))} for values in product(*choices.values())]
 

@@ -69,10 +69,10 @@ def huggingface(
     if revision:
         _check_revision(table, path, revision)
     image = _column(table, datasets.Image, image_column, "image_column", where)
+    undecoded = _undecoded(table, image, datasets.Image, where)
     label = _column(table, datasets.ClassLabel, label_column, "label_column", where)
     labels = _labels(table, label, where)
     names = getattr(table.features[label], "names", None) or map(str, range(int(labels.max(initial=-1)) + 1))
-    undecoded = _undecoded(table, image, datasets.Image, where)
 
     def encoded(indices: npt.NDArray[np.int64]) -> Iterator[Encoded]:
         for index in indices:
@@ -99,8 +99,23 @@ def _undecoded(table: Any, column: str, image: Any, where: str) -> Any:
     """The column of images alone, as bytes or paths. Raises HarnessError when it holds something else."""
     feature = table.features[column]
     if not isinstance(feature, image):
+        if _is_bytes(feature):
+            raise HarnessError(_as_bytes(where, column))
         raise HarnessError(f"{where}: column {column} holds {type(feature).__name__}, not images")
     return table.select_columns([column]).cast_column(column, image(decode=False))
+
+
+def _is_bytes(feature: Any) -> bool:
+    """Whether a column holds encoded images that no one has declared to be images, as Parquet files often do."""
+    return isinstance(feature, dict) and "bytes" in feature
+
+
+def _as_bytes(where: str, column: str) -> str:
+    """What to do about such a column."""
+    return (
+        f"{where}: column {column} holds the bytes of images without saying that they are images.\n"
+        '     write id = "parquet", which reads such files from a folder'
+    )
 
 
 def _encoded(stored: Mapping[str, Any] | None, where: str) -> Encoded:
@@ -141,6 +156,9 @@ def _column(table: Any, kind: type, asked: str | None, key: str, where: str) -> 
     if asked is not None:
         return asked
     found = [column for column in known if isinstance(table.features[column], kind)]
+    undeclared = [column for column in known if key == "image_column" and _is_bytes(table.features[column])]
+    if undeclared and not found:
+        raise HarnessError(_as_bytes(where, undeclared[0]))
     if len(found) != 1:
         seen = ", ".join(found or known)
         raise HarnessError(

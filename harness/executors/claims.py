@@ -67,12 +67,18 @@ class Claims:
 
 
 def _create(path: Path) -> bool:
-    """Write our name into a new file; False when it is there already."""
+    """Write our name into a new file; False when it is there already. Raises OSError and leaves none when it cannot."""
     try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(_self())
+        file = path.open("x", encoding="utf-8")
     except FileExistsError:
         return False
+    try:
+        with file:
+            file.write(_self())
+    except OSError:
+        # A claim without a name would count as that of a process that is about to write it.
+        path.unlink(missing_ok=True)
+        raise
     return True
 
 

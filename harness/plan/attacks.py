@@ -41,6 +41,11 @@ class Variant(NamedTuple):
     """Its arguments, checked, without defaults."""
 
     @property
+    def names(self) -> set[str]:
+        """What sections may call it; its label without swept arguments means the whole sweep."""
+        return {self.label, self.spec.name, label_of(self.spec)}
+
+    @property
     def passed(self) -> dict[str, Any]:
         """What the suite gave."""
         return {**self.spec.arguments, **({"preset": self.spec.preset} if self.spec.preset else {})}

@@ -19,6 +19,7 @@ class Mistakes:
     def __init__(self, known: Iterable[str] = ()) -> None:
         """`known` are the mistakes found while reading."""
         self.found = list(known)
+        self.noted = 0
         self.advice = ""
         self._places: dict[str, tuple[str, str]] = {}
 
@@ -54,6 +55,8 @@ class Mistakes:
         return [", ".join(where) + message for message, where in places.items()]
 
     def _note(self, where: str, joint: str, message: object) -> None:
+        # Counted though it may be known already: who compares counts asks whether anything went wrong.
+        self.noted += 1
         mistake = f"{where}{joint}{message}"
         if mistake not in self.found:
             self.found.append(mistake)

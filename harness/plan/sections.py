@@ -34,19 +34,23 @@ class Selector(NamedTuple):
     def choose(
         self, kind: str, where: str, wanted: Sequence[str], known: Iterable[str], also: Iterable[str] = ()
     ) -> set[str]:
-        """The known names, and those that are `also` understood, that match a wanted one."""
+        """The known names, and those that are `also` understood, that match a wanted one.
+
+        Names may have what patterns are made of, such as "resnet[1]": what is called so exactly is meant.
+        """
         names = {*known, *also}
-        for pattern in wanted:
-            if not fnmatch.filter(names, pattern) and names and kind not in self.reading.nameless:
-                self.mistakes.add(where, f'nothing is called "{pattern}".\n     {did_you_mean(pattern, known)}')
-        return {name for pattern in wanted for name in fnmatch.filter(names, pattern)}
+        matches = {text: {text} & names or set(fnmatch.filter(names, text)) for text in wanted}
+        for text, found in matches.items():
+            if not found and names and kind not in self.reading.nameless:
+                self.mistakes.add(where, f'nothing is called "{text}".\n     {did_you_mean(text, known)}')
+        return set[str]().union(*matches.values())
 
     def models(self, where: str, wanted: Sequence[str]) -> list[str]:
         """Suite names of models, in the order of the file: by name, pattern, or filter such as "facts.bn=N"."""
         specs = self.reading.suite.models
-        filters = [pattern for pattern in wanted if "=" in pattern]
-        names = [pattern for pattern in wanted if "=" not in pattern]
-        chosen = self.choose("models", where, names, {spec.name for spec in specs})
+        known = {spec.name for spec in specs}
+        filters = [text for text in wanted if "=" in text and text not in known]
+        chosen = self.choose("models", where, [text for text in wanted if text not in filters], known)
         for text in filters:
             chosen |= self._with_fact(where, text)
         return list(dict.fromkeys(spec.name for spec in specs if spec.name in chosen))
@@ -74,7 +78,7 @@ class Selector(NamedTuple):
         chosen = self.choose("attacks", where, wanted, known, labels)
         if not specs:
             self.mistakes.add(where, "there is no attack; add [[attacks]], one per attack")
-        return [v for v in variants if chosen & {v.label, v.spec.name, label_of(v.spec)}]
+        return [variant for variant in variants if chosen & variant.names]
 
 
 def plan_sections(reading: Reading, variants: Sequence[Variant], threats: Threats, mistakes: Mistakes) -> list[Section]:
@@ -109,16 +113,36 @@ def craftings(
     """The attacks of a section, each under each of its threat models."""
     reading, mistakes = select.reading, select.mistakes
     section = getattr(reading.suite, mode)
-    before = len(mistakes.found)
+    before = mistakes.noted
     chosen = select.variants(f"{mode}.attacks", section.attacks, variants)
     names = select.choose("threats", f"{mode}.threats", section.threats, threats)
     offered = {name: models for name, models in threats.items() if name in names}
     unread = any(kind == "threats" for kind, _ in reading.unread)
-    found = [crafting for variant in chosen for crafting in under_threats(variant, offered, unread, mistakes)]
-    understood = all(name in threats for variant in chosen for name in variant.spec.threats or [])
-    if chosen and threats and understood and not found and not unread and len(mistakes.found) == before:
-        mistakes.add(f"{mode}.threats", "none of its attacks runs under any of its threat models")
-    return found
+    found = {variant.label: under_threats(variant, offered, unread, mistakes) for variant in chosen}
+    if offered and not unread:
+        idle = [variant for variant in chosen if not found[variant.label] and _lacks(variant, offered, threats)]
+        for text in section.attacks:
+            meant = [variant for variant in chosen if text in variant.names]
+            if meant and all(variant in idle for variant in meant):
+                mistakes.add(f"{mode}.attacks", _runs_nowhere(text, meant[0], mode))
+        if idle and len(idle) == len(chosen) and mistakes.noted == before:
+            mistakes.add(f"{mode}.threats", "none of its attacks runs under any of its threat models")
+    return [crafting for craftings in found.values() for crafting in craftings]
+
+
+def _lacks(variant: Variant, offered: Threats, threats: Threats) -> bool:
+    """Whether an attack names threat models of the suite, none of which its section offers."""
+    named = variant.spec.threats
+    return named is not None and all(name in threats and name not in offered for name in named)
+
+
+def _runs_nowhere(text: str, variant: Variant, mode: str) -> str:
+    """What to do about an attack that a section asks for without a threat model that it runs under."""
+    named = ", ".join(variant.spec.threats or [])
+    return (
+        f'"{text}" runs under the threat models {named} alone, none of which is among {mode}.threats.\n'
+        f"     add one there or to the attack's own threats, or leave the attack out"
+    )
 
 
 def _text(fact: str | float | bool) -> str:

@@ -9,6 +9,7 @@ from harness.report.claim_files import CLAIM_FILES
 from harness.report.formats import FORMATS
 from harness.report.pairing import FILE
 from harness.report.render import Report
+from harness.store.files import write_bytes
 
 PAGE = "report.md"
 """The page, which holds all tables."""
@@ -30,6 +31,7 @@ def write(
 
     Raises:
         HarnessError: for an unknown format, before anything is written.
+        OSError: when a file cannot be written.
     """
     names = list(FORMATS.names() if formats is None else formats)
     chosen = [FORMATS.get(name) for name in names]
@@ -47,12 +49,6 @@ def write(
     if report.claims:
         files |= {f"{FILE}.{name}": CLAIM_FILES[name](report.claims).encode() for name in names if name in CLAIM_FILES}
     files = {PAGE: report.page(pictures).encode(), **files}
-    directory.mkdir(parents=True, exist_ok=True)
-    return [_write(directory / name, content) for name, content in files.items()]
-
-
-def _write(path: Path, content: bytes) -> Path:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(path)
-    return path
+    for name, content in files.items():
+        write_bytes(directory / name, content)
+    return [directory / name for name in files]

@@ -41,9 +41,8 @@ def distinct(values: list[T]) -> list[T]:
     return values
 
 
-def positive(values: list[float]) -> list[float]:
-    """The budgets, distinct. Raises ValueError for one that allows nothing."""
-    for value in values:
-        if value <= 0:
-            raise ValueError(f"{value:g} must be greater than 0")
-    return distinct(values)
+def positive(value: float) -> float:
+    """The budget. Raises ValueError for one that allows nothing."""
+    if value <= 0:
+        raise ValueError(f"{value:g} must be greater than 0")
+    return value

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.core.errors import HarnessError
+from harness.spec.suite import SINGULAR
 
 
 def apply_override(raw: Mapping[str, Any], override: str) -> dict[str, Any]:
@@ -20,12 +21,27 @@ def apply_override(raw: Mapping[str, Any], override: str) -> dict[str, Any]:
     parts = [part.strip() for part in key.split(".")]
     if not equals or not all(parts):
         raise HarnessError(f"--set {override}: write key.path=value, such as attacks.0.steps=5")
+    _check_form(raw, parts, override)
     changed = copy.deepcopy(dict(raw))
     place: Any = changed
     for part in parts[:-1]:
         place = _below(place, part, override)
     _assign(place, parts[-1], _value(text.strip()), override)
     return changed
+
+
+def _check_form(raw: Mapping[str, Any], parts: list[str], override: str) -> None:
+    """Raise HarnessError where the suite has [dataset] and the path leads into [[datasets]], or the other way round."""
+    kind, *below = parts
+    for one, many in SINGULAR.items():
+        if below and kind == many and many not in raw and one in raw:
+            inside = below[1:] if below[0] == "0" else below
+            written, meant = f"[{one}]", ".".join([one, *inside])
+        elif below and kind == one and one not in raw and many in raw:
+            written, meant = f"[[{many}]]", ".".join([many, "0", *below])
+        else:
+            continue
+        raise HarnessError(f"--set {override}: the suite has {written}; write {meant}=...")
 
 
 def _value(text: str) -> Any:

@@ -11,7 +11,7 @@ from harness.core.numbers import Number
 from harness.core.threat import Goal, Norm, ThreatModel
 from harness.core.validation import Strict
 from harness.spec.in_paper import AttackInPaper, DatasetInPaper, ModelInPaper, ThreatInPaper
-from harness.spec.names import Facts, as_list, positive
+from harness.spec.names import Facts, as_list, distinct, positive
 
 
 def _named(key: str) -> BeforeValidator:
@@ -48,6 +48,10 @@ class DatasetSpec(ImagesSpec):
     """What printed tables call it, such as "cifar10"."""
 
 
+Budget = Annotated[Number, AfterValidator(positive)]
+"""How far an attack may go."""
+
+
 class ThreatSpec(Strict):
     """`[threat]`: what an attack may change. A list of budgets sweeps."""
 
@@ -55,7 +59,7 @@ class ThreatSpec(Strict):
     """How attacks and sections refer to it; default the norm."""
     norm: Norm
     """linf, l2 or l1."""
-    epsilon: Annotated[list[Number], Field(min_length=1), BeforeValidator(as_list), AfterValidator(positive)]
+    epsilon: Annotated[list[Budget], Field(min_length=1), BeforeValidator(as_list), AfterValidator(distinct)]
     """Budget on the [0, 1] pixel scale."""
     goal: Goal = "untargeted"
     """untargeted; next: true class + 1; random: a wrong class drawn per image."""
@@ -127,7 +131,7 @@ class AttackSpec(BaseModel):
     """How tables print it; default the name as papers write it, such as MI-FGSM or DeepFool."""
     preset: str | None = None
     """A named set of arguments where the field disagrees, such as "torchattacks"; single keys override it."""
-    threats: list[str] | None = None
+    threats: Annotated[list[str], Field(min_length=1)] | None = None
     """Names of the threat models it runs under; default all whose norm it supports."""
     facts: Facts = {}
     """Free columns for tables, such as implementation = "harness"; no part of the question."""

@@ -14,6 +14,9 @@ from harness.spec.names import FileName, distinct
 from harness.spec.parts import AttackSpec, DatasetSpec, ModelSpec, ThreatSpec, TransferSpec, WhiteboxSpec
 from harness.spec.tables import TableSpec
 
+Seed = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
+"""What tables of results can keep."""
+
 SINGULAR = {"dataset": "datasets", "threat": "threats"}
 """A table that stands for a list of one, and that list."""
 
@@ -29,7 +32,7 @@ class Suite(Strict):
     """The printed table that this suite reproduces, such as "benz2021/3"."""
     notes: str | None = None
     """A paragraph printed below the tables."""
-    seeds: Annotated[list[int], AfterValidator(distinct)] = Field([0], min_length=1)
+    seeds: Annotated[list[Seed], AfterValidator(distinct)] = Field([0], min_length=1)
     """Every cell runs once per seed."""
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = 128
     """Images on the device at once, or "auto" to find out by trying; halved when memory runs out."""

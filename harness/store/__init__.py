@@ -15,13 +15,14 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 from pydantic import ValidationError
 
 from harness.core.errors import HarnessError, in_one_line
-from harness.store.files import read_parquet, write_parquet, write_text
+from harness.store.files import read_parquet, write_bytes, write_parquet, write_text, writing
 from harness.store.images import KeptImages
 from harness.store.record import CARRIED, OUTCOME_COLUMNS, SCHEMA_VERSION, ModelDescription, Question, Record
 
@@ -40,14 +41,12 @@ class Store:
         return (self._folder(str(id)) / "record.json").exists()
 
     def open(self) -> None:
-        """Make the folder. Raises HarnessError when nothing can be written there."""
-        advice = "name another folder with --store or HARNESS_STORE"
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise HarnessError(f"the store {self.path} cannot be made: {error.strerror}.\n     {advice}") from None
-        if not os.access(self.path, os.W_OK):
-            raise HarnessError(f"the store {self.path} cannot be written to.\n     {advice}")
+        """Make the folder. Raises HarnessError when no record can be written there."""
+        probe = self.path / "records" / f"probe.{os.getpid()}"
+        with writing(self.path):
+            # Permissions say too little: a disk may be full, or mounted to be read only.
+            write_bytes(probe, b"?")
+            probe.unlink()
 
     def read(self, id: str) -> Record:
         """A finished cell's record. Raises HarnessError when it is missing, damaged or of another schema."""
@@ -82,24 +81,24 @@ class Store:
         return outcomes
 
     def write(self, record: Record, outcomes: pd.DataFrame) -> None:
-        """File a finished cell and drop its partial batches and old failure."""
-        folder = self._folder(record.id)
+        """File a finished cell and drop its partial batches and old failure.
+
+        Raises:
+            HarnessError: when it cannot be written; nothing half written is left then.
+        """
         # Outside `records`, so that what a kill leaves behind is never taken for a record.
         temporary = self.path / "temporary" / f"{record.id}.{os.getpid()}"
         shutil.rmtree(temporary, ignore_errors=True)
-        write_parquet(temporary / "outcomes.parquet", outcomes.sort_values("index", ignore_index=True))
-        write_text(temporary / "record.json", record.model_dump_json(indent=1) + "\n")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.replace(folder)
-        except OSError:
-            # Another process has filed the cell meanwhile; its record answers the same question.
-            if record.id not in self:
+        with writing(self.path):
+            try:
+                write_parquet(temporary / "outcomes.parquet", outcomes.sort_values("index", ignore_index=True))
+                write_text(temporary / "record.json", record.model_dump_json(indent=1) + "\n")
+                self._file(record.id, temporary)
+            except OSError:
+                shutil.rmtree(temporary, ignore_errors=True)
                 raise
-            shutil.rmtree(temporary, ignore_errors=True)
-        self.discard(record.id)
-        self.failure_path(record.id).unlink(missing_ok=True)
+            self.discard(record.id)
+            self.failure_path(record.id).unlink(missing_ok=True)
 
     def partial(self, id: str) -> pd.DataFrame | None:
         """The finished batches of an unfinished cell; None when there are none.
@@ -110,11 +109,16 @@ class Store:
         return pd.concat(batches, ignore_index=True) if batches else None
 
     def append(self, id: str, outcomes: pd.DataFrame) -> None:
-        """Keep finished batches of an unfinished cell; of one that another process has finished, none are needed."""
+        """Keep finished batches of an unfinished cell; of one that another process has finished, none are needed.
+
+        Raises:
+            HarnessError: when they cannot be written.
+        """
         numbers = [int(file.stem) for file in self._partial(id).glob("*.parquet")]
         try:
-            write_parquet(self._partial(id) / f"{max(numbers, default=-1) + 1:06d}.parquet", outcomes)
-        except OSError:
+            with writing(self.path):
+                write_parquet(self._partial(id) / f"{max(numbers, default=-1) + 1:06d}.parquet", outcomes)
+        except HarnessError:
             # Whoever finishes a cell drops its batches, the folder below our feet included.
             if id not in self:
                 raise
@@ -124,11 +128,15 @@ class Store:
         shutil.rmtree(self._partial(id), ignore_errors=True)
 
     def fail(self, id: str, reason: str) -> None:
-        """Remember why a cell has no record, unless another process has filed one; the first line says it in short."""
-        write_text(self.failure_path(id), reason + "\n")
-        # Afterwards, so that of two processes at once one or the other removes it.
-        if id in self:
-            self.failure_path(id).unlink(missing_ok=True)
+        """Remember why a cell has no record, unless another process has filed one; the first line says it in short.
+
+        Where that cannot be written, such as on a full disk, it is not remembered: what failed has been told already.
+        """
+        with suppress(OSError):
+            write_text(self.failure_path(id), reason + "\n")
+            # Afterwards, so that of two processes at once one or the other removes it.
+            if id in self:
+                self.failure_path(id).unlink(missing_ok=True)
 
     def failure(self, id: str) -> str | None:
         """Why a cell has no record, if it was tried and failed."""
@@ -146,6 +154,19 @@ class Store:
     def records(self) -> list[Record]:
         """Every finished record."""
         return [self.read(path.parent.name) for path in sorted(self.path.glob("records/*/*/record.json"))]
+
+    def _file(self, id: str, temporary: Path) -> None:
+        """Put a whole record in its place. Raises OSError when that cannot be done."""
+        folder = self._folder(id)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.replace(folder)
+        except OSError:
+            # Another process has filed the cell meanwhile; its record answers the same question.
+            if id not in self:
+                raise
+            shutil.rmtree(temporary, ignore_errors=True)
 
     def _readable_batches(self, id: str) -> Iterator[pd.DataFrame]:
         for file in sorted(self._partial(id).glob("*.parquet")):

@@ -2,38 +2,59 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
 
+from harness.core.errors import HarnessError, in_one_line
 from harness.store.record import OUTCOME_COLUMNS
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What systems say when there is no room left."""
+
+
+@contextmanager
+def writing(store: Path) -> Iterator[None]:
+    """Turn what goes wrong on the disk while a store is written into a HarnessError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        # Libraries put their own words before the system's.
+        said = os.strerror(error.errno) if error.errno else in_one_line(error)
+        advice = "name another folder with --store or HARNESS_STORE"
+        room = "free space, or " if error.errno in FULL else ""
+        raise HarnessError(f"the store {store} cannot be written: {said}.\n     {room}{advice}") from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file; its folder is made if it is not there."""
-    temporary = _temporary(path)
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    """Write a text file; its folder is made if it is not there. Raises OSError and leaves nothing when it cannot."""
+    with _whole(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file; its folder is made if it is not there."""
-    temporary = _temporary(path)
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    """Write a file; its folder is made if it is not there. Raises OSError and leaves nothing when it cannot."""
+    with _whole(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_parquet(path: Path, outcomes: pd.DataFrame) -> None:
-    """Write outcomes with the columns and types of `OUTCOME_COLUMNS`; the folder is made if it is not there."""
+    """Write outcomes with the columns and types of `OUTCOME_COLUMNS`; the folder is made if it is not there.
+
+    Raises:
+        OSError: when that cannot be done; nothing is left then.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    temporary = _temporary(path)
     # Not by pandas, which takes five times as long for a few samples: short cells are mostly this.
     columns = {name: outcomes[name].to_numpy().astype(kind) for name, kind in OUTCOME_COLUMNS.items()}
-    pq.write_table(pa.table(columns), temporary)
-    temporary.replace(path)
+    with _whole(path) as temporary:
+        pq.write_table(pa.table(columns), temporary)
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
@@ -46,7 +67,16 @@ def read_parquet(path: Path) -> pd.DataFrame:
     return outcomes
 
 
-def _temporary(path: Path) -> Path:
-    """A name beside the file that no reader looks for and no other process uses."""
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A name beside the file that no reader looks for and no other process uses; what was written there is renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    except Exception:
+        # Half a file would take up what room there is on a full disk, and no one would look for it.
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise

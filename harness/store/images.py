@@ -18,7 +18,7 @@ import numpy.typing as npt
 from safetensors.numpy import load, save
 
 from harness.core.errors import HarnessError, in_one_line
-from harness.store.files import write_bytes
+from harness.store.files import write_bytes, writing
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 """Of one batch: `index` (B,) positions in the whole data set, `adversarial` (B, C, H, W) float32, and what else there
@@ -33,10 +33,11 @@ class KeptImages:
         self.path = path
 
     def append(self, batch: Arrays) -> None:
-        """Keep a finished batch."""
+        """Keep a finished batch. Raises HarnessError when it cannot be written."""
         numbers = [int(file.stem.partition("-")[0]) for file in self.path.glob("*.safetensors")]
         content = save({name: np.ascontiguousarray(array) for name, array in batch.items()})
-        write_bytes(self.path / f"{max(numbers, default=-1) + 1:06d}-{_digest(content)}.safetensors", content)
+        with writing(self.path):
+            write_bytes(self.path / f"{max(numbers, default=-1) + 1:06d}-{_digest(content)}.safetensors", content)
 
     def batches(self, is_sound: Callable[[Arrays], bool] = lambda _: True) -> Iterator[Arrays]:
         """Every batch as it was kept. One that is damaged, or not sound, is deleted: it is crafted again.

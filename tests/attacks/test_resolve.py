@@ -43,6 +43,13 @@ def test_keys_override_those_of_the_preset() -> None:
     [
         ("pdg", None, {}, r'attack "pdg" is not registered.\n +did you mean: pgd'),
         ("pgd", None, {"step": 3}, r'step: attack "pgd" has no such key.\n +did you mean: steps'),
+        (
+            "pgd",
+            None,
+            {"eps": "8/255"},
+            r"eps: attack .* has no such key.\n +budget and goal belong to \[\[threats\]\]",
+        ),
+        ("cw", None, {"targeted": True}, r"targeted: .*\n +budget and goal belong to \[\[threats\]\], such as norm"),
         ("bim", None, {"decay": 1.0}, r'decay: attack "bim" has no such key'),
         ("mi-fgsm", "papers", {}, r'attack "mi-fgsm" has no preset "papers".\n +did you mean: paper'),
         ("pgd", "paper", {}, r'attack "pgd" has no preset "paper"'),

@@ -82,10 +82,10 @@ def test_a_suite_that_was_changed_since_its_run_is_not_taken_for_the_one_that_ra
         ("samples = 20", 'samples = 20\nkeep = "all-correct"'),
     ):
         path = suite_file(change)
-        shown, refused = call("report", path), call("check", path, "--baseline", "base.json", "--update")
-        assert (shown.code, shown.output) == (1, ran.output), "what was run can still be looked at"
+        reported, refused = call("report", path), call("check", path, "--baseline", "base.json", "--update")
+        assert (reported.code, reported.output) == (1, ran.output), "what was run can still be looked at"
         assert (refused.code, refused.output) == (2, "")
-        for errors in (shown.errors, refused.errors):
+        for errors in (reported.errors, refused.errors):
             assert "suite sound is another one than when it was last run (harness run" in errors
             assert f"harness run {path} brings them up to date" in errors
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,6 +59,47 @@ def test_only_the_chosen_files_are_opened(pictures: Path) -> None:
     assert source.read(np.array([4, 0]))[:, 0, 0, 0].tolist() == [40, 0]
     with pytest.raises(HarnessError, match=r"z\.png: not a readable image"):
         source.read(np.array([1]))
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        ("as-text", ("1", "10", "2")),
+        ("as-numbers", ("1", "2", "10")),
+        (["2", "10", "1"], ("2", "10", "1")),
+    ],
+)
+def test_of_numbers_that_text_puts_into_another_order_the_suite_says_the_order(
+    classes: Any, expected: tuple[str, ...], tmp_path: Path
+) -> None:
+    for name in ("1", "2", "10"):
+        write(tmp_path / f"numbers/{name}/a.png", int(name))
+    with pytest.raises(HarnessError, match=r'another order: 1, 10, 2, [^$]*classes = "as-text"[^$]*"as-numbers"'):
+        folder("numbers", root=str(tmp_path))
+    source = folder("numbers", root=str(tmp_path), classes=classes)
+    assert source.classes == expected
+    assert source.read(np.arange(3))[:, 0, 0, 0].tolist() == [int(name) for name in expected]
+    assert source.labels.tolist() == [0, 1, 2]
+
+
+def test_numbers_in_the_order_of_text_need_no_key(tmp_path: Path) -> None:
+    for name in ("01", "02", "10"):
+        write(tmp_path / f"numbers/{name}/a.png", 1)
+    assert folder("numbers", root=str(tmp_path)).classes == ("01", "02", "10")
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (["cat", "dgo"], r'has no folder "dgo"\.\n +did you mean: dog\?'),
+        (["cat", "cat"], '"cat" is named twice'),
+        (["cat"], 'the folder "dog" of .* is not named'),
+        ("as-numbers", "not all of its folders are called by whole numbers"),
+    ],
+)
+def test_classes_that_are_not_those_of_the_folders_are_an_error(classes: Any, message: str, pictures: Path) -> None:
+    with pytest.raises(HarnessError, match=message):
+        folder("pictures", root=str(pictures), classes=classes)
 
 
 def test_an_empty_class_folder_keeps_its_number(pictures: Path) -> None:

@@ -152,6 +152,16 @@ def test_keys_that_do_not_fit_are_errors(tmp_path: Path, keys: dict[str, Any], m
         load_dataset("huggingface", {"path": "pets", "root": str(tmp_path), **keys})
 
 
+@pytest.mark.parametrize("keys", [{}, {"image_column": "picture"}])
+def test_bytes_that_are_not_declared_to_be_images_are_told_to_be_read_as_parquet(
+    keys: dict[str, str], tmp_path: Path
+) -> None:
+    undeclared = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+    write(tmp_path / "pets", pets([1, 2], [0, 1]), datasets.Features({**PETS, "picture": undeclared}))
+    with pytest.raises(HarnessError, match=r'column picture holds the bytes of images[^$]*write id = "parquet"'):
+        huggingface("pets", root=str(tmp_path), **keys)
+
+
 @pytest.mark.parametrize(
     ("labels", "message"), [([None, 1], "some images have no kind"), ([-1, -1], "label -1 is negative")]
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import platform
 import subprocess
@@ -38,6 +40,24 @@ def test_a_claim_is_a_file_for_as_long_as_the_job_runs(claims: Claims) -> None:
         assert ours
         assert (claims.folder / "job").read_text("utf-8") == f"{platform.node()} {os.getpid()}"
         assert is_ours(claims), "a run inside a run does not wait for itself"
+    assert list(claims.folder.iterdir()) == []
+
+
+def test_on_a_full_disk_a_job_is_ours_and_no_claim_without_a_name_is_left(
+    claims: Claims, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.ENOSPC, "full")
+
+    def create(self: Path, mode: str, encoding: str) -> Full:
+        self.touch(exist_ok=False)
+        return Full()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", create)
+        patch.setattr(Path, "read_text", lambda path, encoding: "")
+        assert is_ours(claims)
     assert list(claims.folder.iterdir()) == []
 
 

@@ -48,7 +48,7 @@ def test_jobs_of_other_processes_come_last_and_are_waited_for(
         if len(slept) == 1:
             (store.path / "claims" / crafted).write_text(f"{platform.node()} {other}", encoding="utf-8")
 
-    monkeypatch.setattr(sharing.time, "sleep", finish_elsewhere)
+    monkeypatch.setattr("harness.executors.sharing.time.sleep", finish_elsewhere)
     outcome = LocalExecutor(plan, store, torch.device("cpu"), describe=said.append).run()
     assert outcome.computed == 4
     assert slept == [sharing.POLL] * 2, "once before anything is crafted, once at the end"

@@ -237,6 +237,50 @@ def test_a_section_whose_attacks_meet_none_of_its_threat_models_runs_nothing(sui
     assert problems_of(path) == ["whitebox.threats: none of its attacks runs under any of its threat models"]
 
 
+def test_an_attack_that_a_section_names_but_offers_no_threat_model_is_a_mistake(suite_file: SuiteFile) -> None:
+    two = ("[threat]", '[[threats]]\nnorm = "l2"\nepsilon = 1\n[[threats]]')
+    more = ("steps = 3", 'steps = 3\n[[attacks]]\nname = "fgsm"\nthreats = ["l2"]')
+    (problem,) = problems_of(suite_file(two, more, more='attacks = ["pgd", "fgsm"]\nthreats = ["linf"]\n'))
+    assert problem == (
+        'whitebox.attacks: "fgsm" runs under the threat models l2 alone, none of which is among whitebox.threats.\n'
+        "     add one there or to the attack's own threats, or leave the attack out"
+    )
+    make_plan(suite_file(two, more, more='attacks = ["pgd", "f*"]\nthreats = ["linf"]\n'))
+
+
+def test_an_attack_that_works_in_no_norm_of_two_sections_is_one_mistake(suite_file: SuiteFile) -> None:
+    (problem,) = problems_of(suite_file(('name = "pgd"\nsteps = 3', 'name = "cw"'), more="[transfer]\n"))
+    assert "does not work in the norm linf, only in l2" in problem
+
+
+def test_names_may_have_what_patterns_and_filters_are_made_of(suite_file: SuiteFile) -> None:
+    path = suite_file(('name = "plain"', 'name = "b[1]"'), ('name = "batch"', 'name = "b=1"'), ("[whitebox]", ""),
+                      more='[transfer]\nsurrogates = "b=1"\ntargets = ["b[1]", "b?1"]\n')  # fmt: skip
+    crafted = {(c.surrogate, c.target) for c in make_plan(path).cells.cells if c.mode == "transfer"}
+    assert crafted == {("b=1", "b[1]"), ("b=1", "b=1")}
+
+
+@pytest.mark.parametrize(
+    ("keys", "found"),
+    [
+        (
+            'rows = ["modle"]\ncolumns = ["attack", "budget"]\nvalue = "robust_acc"\n',
+            ["tables[0].value: ", 'tables[0]: facet "modle" ', 'tables[0]: facet "budget" '],
+        ),
+        ('rows = ["modle"]\ncolumns = "budget"\n', ['tables[0]: facet "modle" ', 'tables[0]: facet "budget" ']),
+        (
+            'rows = "model"\ncolumns = "attack"\ndenominator = "own"\naverage = ["sed"]\n',
+            ["tables[0].denominator: ", 'tables[0]: average: no mean is taken over "sed"'],
+        ),
+        ('rows = "target"\ncolumns = "attack"\nvalue = "attack_succes_rate"\n', ["tables[0].value: "]),
+    ],
+)
+def test_every_mistake_within_a_table_is_told(keys: str, found: list[str], suite_file: SuiteFile) -> None:
+    problems = problems_of(suite_file(more="[transfer]\n[[tables]]\n" + keys))
+    assert len(problems) == len(found), problems
+    assert all(any(problem.startswith(begin) for problem in problems) for begin in found)
+
+
 def test_mistakes_of_every_kind_are_told_in_one_go_and_nothing_else(suite_file: SuiteFile, workplace: Path) -> None:
     path = suite_file(
         ('name = "sound"', 'name = "sound"\nseeds = ["a"]\ncolour = "red"'),

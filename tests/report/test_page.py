@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -72,6 +73,22 @@ def test_write_gives_the_page_and_one_file_per_table_and_format(whitebox: Lab, t
 def test_writing_again_gives_the_same_bytes(whitebox: Lab, tmp_path: Path) -> None:
     first = [file.read_bytes() for file in write(report(whitebox), tmp_path, figures=True)]
     assert [file.read_bytes() for file in write(report(whitebox), tmp_path, figures=True)] == first
+
+
+def test_two_processes_may_write_one_report_at_once(
+    whitebox: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, rename = report(whitebox), Path.replace
+
+    def written_meanwhile(self: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, "replace", rename)
+        monkeypatch.setattr(os, "getpid", lambda: 1)
+        write(made, tmp_path)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", written_meanwhile)
+    write(made, tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir() if file.is_file()) == EVERY_FORMAT
 
 
 def test_formats_can_be_chosen_and_an_unknown_one_writes_nothing(whitebox: Lab, tmp_path: Path) -> None:

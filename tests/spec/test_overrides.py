@@ -40,6 +40,11 @@ def test_an_override_leaves_values_that_are_no_text_alone(suite_file: SuiteFile)
     assert str(suite.datasets[0].arguments["since"]) == "2020-01-01"
 
 
+def test_an_override_of_one_of_several_says_how_they_are_counted(suite_file: SuiteFile) -> None:
+    (problem,) = problems_of(suite_file(("[threat]", "[[threats]]")), "threat.epsilon=0.1")
+    assert problem == "--set threat.epsilon=0.1: the suite has [[threats]]; write threats.0.epsilon=..."
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -51,6 +56,8 @@ def test_an_override_leaves_values_that_are_no_text_alone(suite_file: SuiteFile)
         ("attacks.pgd.steps=5", '"pgd" is no position in a list of 1'),
         ("name.first=x", 'there is nothing below a plain value, so no "first"'),
         ("name.first.second=x", 'there is nothing below a plain value, so no "first"'),
+        ("datasets.0.samples=5", "--set datasets.0.samples=5: the suite has [dataset]; write dataset.samples=..."),
+        ("threats.epsilon=5", "--set threats.epsilon=5: the suite has [threat]; write threat.epsilon=..."),
         ("atacks.0=5", "atacks: unknown key.\n     did you mean: attacks?"),
         ("dataset.samples=many", "dataset.samples: input should be a valid integer (given: 'many')"),
     ],

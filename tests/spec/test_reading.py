@@ -56,6 +56,11 @@ def test_a_budget_may_be_all_of_a_pixel_and_in_l2_as_good_as_none(suite_file: Su
     assert load_suite(unbounded).threats[0].epsilon == [29]
 
 
+def test_every_wrong_budget_of_a_list_is_told(suite_file: SuiteFile) -> None:
+    problems = problems_of(suite_file(('"8/255"', "[true, -0.1, 0]")))
+    assert [problem.partition(" ")[0] for problem in problems] == [f"threat.epsilon[{i}]:" for i in range(3)]
+
+
 def test_a_budget_may_be_a_list_and_a_selection_a_single_name(suite_file: SuiteFile) -> None:
     suite = load_suite(suite_file(('epsilon = "8/255"', 'epsilon = ["4/255", 0.5]'), more='models = "plain"\n'))
     assert [threat.epsilon for threat in suite.threats[0].models] == [4 / 255, 0.5]
@@ -151,9 +156,17 @@ WRONG: dict[str, tuple[tuple[str, str], str]] = {
         ('name = "sound"', 'name = "sound"\nseeds = ["a"]'),
         "seeds[0]: input should be a valid integer (given: 'a')",
     ),
+    "a seed beyond 64 bits": (
+        ('name = "sound"', f'name = "sound"\nseeds = [{2**63}]'),
+        f"seeds[0]: input should be less than or equal to {2**63 - 1} (given: {2**63})",
+    ),
     "a single seed": (
         ('name = "sound"', 'name = "sound"\nseeds = 1'),
         "seeds: input should be a valid list (given: 1)",
+    ),
+    "an attack under no threat model": (
+        ("steps = 3", "steps = 3\nthreats = []"),
+        "attacks[0].threats: this must not be empty",
     ),
     "no seed": (('name = "sound"', 'name = "sound"\nseeds = []'), "seeds: this must not be empty"),
     "a seed twice": (('name = "sound"', 'name = "sound"\nseeds = [1, 1]'), "seeds: 1 is given twice"),
