@@ -25,7 +25,7 @@ from harness.core.tf32 import full_float32
 from harness.core.threat import ThreatModel
 from harness.data import Dataset
 from harness.models.classifier import Classifier, undisturbed
-from harness.models.layout import layout_of
+from harness.models.layout import logits_of
 
 TOLERANCE = 2**-24
 """Rounding of a float32 pixel just below 1: what image + perturbation may exceed an exact budget by."""
@@ -61,8 +61,7 @@ class Arena:
 def predict(model: Classifier, images: Tensor) -> Tensor:
     """(N,) predicted classes in full float32; -1 where a logit is not finite."""
     with torch.no_grad(), full_float32():
-        # The same arithmetic, about a tenth faster on CPUs.
-        logits = model(images.contiguous(memory_format=layout_of(model, images.device)))
+        logits = logits_of(model, images)
     return torch.where(logits.isfinite().all(1), logits.argmax(1), -1)
 
 

@@ -19,6 +19,28 @@ LARGEST_GRADIENT_DEVIATION = 0.1
 on networks of torchvision and timm; a backward pass that was replaced gives 1 or so."""
 
 
+RIVALS = 10
+"""Of an image's logits, at most so many of the largest are of classes that its prediction may become."""
+
+DEPTH = 4
+"""How far below the top logit differences count, in leads over the last rival. Logits of networks that we know all lie
+higher than that; those of classes that are masked (by -1e9) do not."""
+
+
+def depth_of(logits: Tensor) -> Tensor:
+    """How far below an image's top logit the logits (N, K) of a model matter; infinite where they are all the same."""
+    rank = min(RIVALS, logits.shape[1] // 2 + 1)
+    largest = logits.topk(rank, 1).values
+    depth: Tensor = DEPTH * (largest[:, 0] - largest[:, -1]).median()
+    return torch.where(depth > 0, depth, torch.inf)
+
+
+def below_top(logits: Tensor, others: Tensor) -> Tensor:
+    """Logits (N, K) relative to the top one of others, as far down as these matter; NaN where not all are finite."""
+    relative = (logits - others.amax(1, keepdim=True)).maximum(-depth_of(others))
+    return relative.where(logits.isfinite().all(1, keepdim=True), torch.nan)
+
+
 class Answer(NamedTuple):
     """To images, asked without gradients and then, with the same random numbers, with them."""
 
@@ -32,9 +54,26 @@ class Answer(NamedTuple):
     """Whether random numbers were drawn from a global generator."""
 
     def difference(self, other: Answer) -> float:
-        """Between the logits: the largest, infinite where some are not finite."""
+        """Of the logits below the top from those of another answer: the largest, infinite where some are not finite."""
         pairs = (self.silent, other.silent), (self.logits, other.logits)
-        return max((ours - theirs).abs().max().nan_to_num(torch.inf).item() for ours, theirs in pairs)
+        differences = [below_top(ours, theirs) - below_top(theirs, theirs) for ours, theirs in pairs]
+        return max(part.abs().max().nan_to_num(torch.inf).item() for part in differences)
+
+    @property
+    def unrest(self) -> float:
+        """The same between its own two passes."""
+        return self._replace(logits=self.silent).difference(self)
+
+    @property
+    def range(self) -> float:
+        """How far logits lie below the top."""
+        return -below_top(self.logits, self.logits).min().item()
+
+    @property
+    def lead(self) -> float:
+        """Of the top logit over the second one, for a median image; infinite with a single class."""
+        top = self.logits.topk(min(2, self.logits.shape[1]), 1).values
+        return (top[:, 0] - top[:, 1]).median().item() if top.shape[1] > 1 else torch.inf
 
     def has_gradient_of(self, other: Answer) -> bool:
         """Whether the image gradients are the same but for rounding."""
@@ -60,6 +99,19 @@ def answer_of(model: nn.Module, images: Tensor) -> Answer | None:
             raise
         except Exception:  # noqa: BLE001 - the model is foreign code, or was traced from it, and may raise anything
             return None
+
+
+@torch.no_grad()
+def gives_logits(model: nn.Module, images: Tensor) -> bool:
+    """Whether a pass on images (N, C, H, W) does not fail; the model and the generators are left as they were."""
+    with undisturbed(model):
+        try:
+            model(images)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except Exception:  # noqa: BLE001 - the model is foreign code, which may raise anything
+            return False
+    return True
 
 
 @torch.enable_grad()

@@ -87,6 +87,9 @@ def _declared(module: nn.Module) -> str | None:
 def _family_of(module: nn.Module) -> str | None:
     if family := _declared(module):
         return family
+    if _is_weighted(module):
+        # Whatever its name says is about its weights or inputs, such as NormedLinear, a head of cosines.
+        return None
     for name in _class_names(module):
         for family, pattern in FAMILIES:
             if pattern.search(name):

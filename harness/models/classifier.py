@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,9 @@ from harness.models.census import NormCensus, take_census
 from harness.models.contents import contents
 from harness.models.state import State
 from harness.models.views import depends_on_batch
+
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+"""In a listing, of a function that a layer shows; another one in every process."""
 
 FOLDED = "folded_layers"
 """Detail of the provenance: how many BatchNorm layers the view bn = "folded" folded away."""
@@ -40,8 +44,8 @@ class Provenance:
 class Classifier(nn.Module):
     """A network with its standardization inside, in eval mode, that asks for no parameter gradients.
 
-    Images are (N, C, H, W) float32 in [0, 1]; logits are (N, K). The network is taken over, not copied: a source whose
-    network may be in use elsewhere hands in a copy of it.
+    Images are (N, C, H, W) float32 in [0, 1]; logits are (N, K) float32. The network is taken over, not copied: a
+    source whose network may be in use elsewhere hands in a copy of it.
     """
 
     mean: Tensor
@@ -72,15 +76,27 @@ class Classifier(nn.Module):
             self.geometry = None
         self.recomputed: frozenset[str] = frozenset()
         """Buffers that follow from the rest and from what the provenance says; no part of the fingerprint."""
+        self._layouts: dict[tuple[object, ...], torch.memory_format] = {}
+        """In which it is known to answer, by device and shape of its images (`harness.models.layout`)."""
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
         self.eval()
         self.requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (N, K) of images (N, C, H, W) in [0, 1]."""
+        """Logits (N, K) float32 of images (N, C, H, W) in [0, 1]."""
         logits: Tensor = self.network((images - self.mean) / self.std)
-        return logits
+        # What is no tensor is for whoever asked to complain about.
+        return logits.float() if isinstance(logits, Tensor) else logits
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> Self:
+        """What torch moves and converts a module with; here also tensors that layers keep as plain attributes."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for part in self.network.modules():
+            for key, value in vars(part).items():
+                if isinstance(value, Tensor):
+                    vars(part)[key] = fn(value.detach())
+        return self
 
     @property
     def input_size(self) -> tuple[int, int] | None:
@@ -106,7 +122,7 @@ class Classifier(nn.Module):
     @property
     def fingerprint(self) -> str:
         """sha256 over architecture, standardization, every parameter and buffer, the view, and what a source adds."""
-        digest = hashlib.sha256(repr(self.network).encode())
+        digest = hashlib.sha256(_ADDRESS.sub("", repr(self.network)).encode())
         for key in FINGERPRINTED_DETAILS:
             if detail := self.provenance.details.get(key):
                 digest.update(json.dumps({key: detail}, sort_keys=True, default=str).encode())

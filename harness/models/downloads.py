@@ -22,6 +22,9 @@ from harness.models.resumable import download
 _HASH = re.compile(r"-([0-9a-f]{8,})\.")
 """torch.hub's naming convention: the first digits of a file's sha256 stand in its name."""
 
+_DATE = re.compile(r"(19|20)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])")
+"""Eight digits that say when a file was made."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 """The name of a large file in the Hugging Face cache."""
 
@@ -32,7 +35,7 @@ def fetch_url(url: str, where: str, *, sha256: str | None = None, folder: str = 
     Args:
         url: where from.
         where: how errors begin.
-        sha256: what the file must be; default the first digits that its name promises, where it does.
+        sha256: what the file must be; default the first digits that its name promises, where it does; a date is none.
         folder: of the cache, for names that may mean several files.
 
     Raises:
@@ -40,8 +43,7 @@ def fetch_url(url: str, where: str, *, sha256: str | None = None, folder: str = 
         HarnessError: when its content does not have the hash that was promised.
     """
     path = Path(torch.hub.get_dir()).expanduser() / "checkpoints" / folder / Path(urlparse(url).path).name
-    in_name = _HASH.search(path.name)
-    promised = sha256 or (in_name[1] if in_name else None)
+    promised = sha256 or _promised(path.name)
     if not path.exists():
         try:
             download(url, path, promised)
@@ -57,6 +59,12 @@ def fetch_url(url: str, where: str, *, sha256: str | None = None, folder: str = 
             f"     delete it, and run again or fetch it from {url}"
         )
     return path
+
+
+def _promised(name: str) -> str | None:
+    """The first digits of a file's sha256 by its name."""
+    found = _HASH.search(name)
+    return found[1] if found and not _DATE.fullmatch(found[1]) else None
 
 
 def fetch_hub(repository: str, files: Sequence[str], where: str, *, beside: Sequence[str] = ()) -> Path:

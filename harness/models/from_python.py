@@ -93,7 +93,7 @@ def working_directory_importable() -> Iterator[None]:
 
 
 def source_sha256(module: ModuleType, factory: Callable[..., Any], network: nn.Module) -> str:
-    """sha256 over every source that takes part: the named module's, the factory's, the layers', and what these import."""
+    """sha256 over every source that takes part: the named module's, the factory's, the layers', what these import."""
     names = {module.__name__, getattr(factory, "__module__", module.__name__)}
     return sources_sha256(names | {type(part).__module__ for part in network.modules()})
 

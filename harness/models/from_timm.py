@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from functools import partial
@@ -53,7 +54,9 @@ def from_timm(
     refuse_replacements(where, given, mean)
     config = _config(model)
     file = _weights_file(config, where)
-    network = _trained(_creator(model, pretrained=True, pretrained_cfg_overlay={"file": str(file)}), given, where, file)
+    # Weights of some configurations came in another format once, which timm would expect of every file.
+    overlay = {"file": str(file), "custom_load": False}
+    network = _trained(_creator(model, pretrained=True, pretrained_cfg_overlay=overlay), given, where, file)
     provenance = Provenance(where, False, {**_file_details(file), **_details(given)})
     return _classifier(network, provenance, given, None, None, input_size)
 
@@ -65,12 +68,12 @@ def from_hub(
     """hf-hub:USER/MODEL - a model in timm's format on the Hugging Face hub; hf-hub:USER/MODEL@REVISION.
 
     Raises:
-        HarnessError: when the repository cannot be had.
+        HarnessError: when the repository cannot be had, or is not in timm's format.
     """
     where = f"hf-hub:{name}"
     given = dict(arguments or {})
     refuse_replacements(where, given, None)
-    fetch_hub(name, ("config.json",), where, beside=HUB_FILES[:1])
+    _check_format(fetch_hub(name, ("config.json",), where, beside=HUB_FILES[:1]), where)
     file = fetch_hub(name, HUB_FILES, where)
     # From the cache: with the hub out of reach, timm's own way there would try for half a minute.
     network = _trained(_creator(f"local-dir:{file.parent}", pretrained=True), given, where, file)
@@ -118,6 +121,19 @@ def _trained(create: Factory, arguments: Mapping[str, Any], where: str, file: Pa
         raise HarnessError(
             f"{where}: the weights in {file} are damaged or of another network:\n     {reason}"
         ) from error
+
+
+def _check_format(config: Path, where: str) -> None:
+    """Raise HarnessError unless a repository's config.json names a network of timm's."""
+    try:
+        content = json.loads(config.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise HarnessError(f"{where}: {config} is damaged: {error}.\n     delete it and fetch it again") from None
+    if not isinstance(content, dict) or "architecture" not in content:
+        raise HarnessError(
+            f'{where} is not in timm\'s format: its config.json names no "architecture".\n'
+            "     wrap it in a factory that loads it and returns logits: python:your_module:your_factory"
+        )
 
 
 def _check_known(architecture: str) -> None:

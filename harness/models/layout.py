@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from harness.models.state import State
+
+if TYPE_CHECKING:
+    from harness.models.classifier import Classifier
 
 SAFE_INPUTS = 8
 """Inputs from which a strided 1x1 convolution may be laid out channels-last on CPUs."""
@@ -18,6 +25,39 @@ def layout_of(network: nn.Module, device: torch.device | str) -> torch.memory_fo
     if torch.device(device).type == "cpu" and any(_prefers_contiguous(module) for module in network.modules()):
         return torch.contiguous_format
     return torch.channels_last
+
+
+def logits_of(model: Classifier, images: Tensor) -> Tensor:
+    """Logits (N, K) of images (N, C, H, W), laid out as the model likes them: about a tenth faster on CPUs.
+
+    A network that takes its activations for contiguous ones (`x.view(len(x), -1)`) fails on others. Its first images
+    show that; what the failed pass changed is put back, and from then on images of this shape are contiguous.
+    """
+    kind = (images.device.type, *images.shape[1:])
+    layout = model._layouts.get(kind) or layout_of(model, images.device)
+    arranged = images.contiguous(memory_format=layout)
+    if kind in model._layouts or arranged.is_contiguous():
+        logits: Tensor = model(arranged)
+        return logits
+    buffers, generators = State(model, parameters=False), (torch.get_rng_state(), torch.cuda.get_rng_state_all())
+    try:
+        logits = model(arranged)
+    except (torch.OutOfMemoryError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001 - a forward pass may be the user's code, which may raise anything
+        buffers.put_back()
+        torch.set_rng_state(generators[0])
+        torch.cuda.set_rng_state_all(generators[1])
+        layout = torch.contiguous_format
+        logits = model(images.contiguous())
+    model._layouts[kind] = layout
+    return logits
+
+
+def lay_out(network: nn.Module, layout: torch.memory_format) -> None:
+    """Lay out the weights of a network anew, in place; those that are no convolutions over images stay as they are."""
+    # Not `network.to(memory_format=...)`, which fails on weights of five dimensions (dynamic convolutions, lambdas).
+    network._apply(lambda tensor: tensor.to(memory_format=layout) if tensor.dim() == 4 else tensor)
 
 
 def _prefers_contiguous(module: nn.Module) -> bool:

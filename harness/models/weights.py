@@ -15,7 +15,11 @@ from torch import Tensor, nn
 from harness.core.errors import HarnessError
 from harness.models.inert import Placeholder, read_inertly
 
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network")
+AVERAGED = ("state_dict_ema", "model_ema", "ema_state_dict", "ema")
+"""Keys under which timm, torchvision's references and others put weights averaged over training, which they report the
+accuracy of."""
+
+WRAPPERS = (*AVERAGED, "state_dict", "model_state_dict", "model", "net", "network")
 """Keys under which training scripts put the state dict, in the order they are looked for."""
 
 SHOWN = 5
@@ -84,7 +88,8 @@ def unwrap(content: Any, path: Path) -> StoredState:
         if tensors := _tensors(entries):
             left_out += [str(key) for key in entries if key not in tensors]
             return StoredState(tensors, tuple(wrappers), tuple(left_out))
-        wrapper = next((key for key in WRAPPERS if isinstance(entries.get(key), Mapping)), None)
+        # Not an empty one: some scripts leave room for averages that they do not take.
+        wrapper = next((key for key in WRAPPERS if isinstance(entries.get(key), Mapping) and entries[key]), None)
         if wrapper is None:
             raise _no_state(content, path)
         wrappers.append(wrapper)

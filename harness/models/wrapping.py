@@ -12,6 +12,10 @@ PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
 """What DataParallel, torch.compile and wrapping modules put before every key."""
 
 
+COUNTER = "n_averaged"
+"""What torch's `AveragedModel` counts beside the network."""
+
+
 class Standardization(NamedTuple):
     """What a wrapping module subtracts from images, and divides them by."""
 
@@ -31,7 +35,8 @@ class Unwrapped(NamedTuple):
     standardization: Standardization | None = None
     """That of the wrapping module, where the file holds it."""
     dropped: tuple[str, ...] = ()
-    """Parts of the wrapping module that hold nothing else: copies of the network's tensors, and its standardization."""
+    """Parts of the wrapping module that hold nothing else: copies of the network's tensors, its standardization, and
+    how often it was averaged."""
 
 
 def unwrap_tensors(tensors: Mapping[str, Tensor], network: nn.Module) -> Unwrapped:
@@ -43,16 +48,21 @@ def unwrap_tensors(tensors: Mapping[str, Tensor], network: nn.Module) -> Unwrapp
     """
     current, prefixes = strip_prefixes(tensors, network)
     own = network.state_dict()
+    counter = (COUNTER,) if COUNTER in current and COUNTER not in own and current[COUNTER].numel() == 1 else ()
+    if counter:
+        del current[COUNTER]
+        current, more = strip_prefixes(current, network)
+        prefixes += more
     inner = next((prefix for prefix in PREFIXES if any(prefix + key in current for key in own)), None)
     if inner is None or any(key in own for key in current):
-        return Unwrapped(current, prefixes)
+        return Unwrapped(current, prefixes, dropped=counter)
     inside = {key.removeprefix(inner): tensor for key, tensor in current.items() if key.startswith(inner)}
     beside = {key: tensor for key, tensor in current.items() if not key.startswith(inner)}
     copies = {key for key, tensor in beside.items() if _is_copy(key, tensor, inside)}
     standardization, statistics = _standardization(beside)
     dropped = copies | statistics
     rest = {key: tensor for key, tensor in beside.items() if key not in dropped}
-    parts = tuple(sorted({key.partition(".")[0] for key in dropped}))
+    parts = tuple(sorted({key.partition(".")[0] for key in dropped}.union(counter)))
     return Unwrapped({**inside, **rest}, (*prefixes, inner), standardization, parts)
 
 

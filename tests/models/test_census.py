@@ -128,6 +128,20 @@ def test_a_layer_of_ones_own_says_what_it_is() -> None:
     assert take_census(nn.Sequential(Centred(2, 2, 1))).layers == {"centred": 1}
 
 
+class NormedLinear(nn.Linear):
+    """A head that compares directions (cosines)."""
+
+
+class NormedConv2d(nn.Conv2d):
+    """A convolution with weights of unit length."""
+
+
+@pytest.mark.parametrize("layer", [NormedLinear(4, 4), NormedConv2d(4, 4, 1)])
+def test_a_layer_with_weights_is_no_normalization_whatever_its_name(layer: nn.Module) -> None:
+    assert take_census(layer) == NormCensus()
+    assert take_census(nn.Sequential(layer, nn.Sequential(layer), nn.BatchNorm2d(4))) == NormCensus(bn=1)
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script")
 def test_scripted_networks_are_counted_by_the_classes_that_they_had() -> None:
     class GroupNormFreeNet(nn.Sequential):

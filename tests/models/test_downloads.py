@@ -54,6 +54,19 @@ def test_the_hash_in_the_name_is_held_against_the_download(server: FileServer, c
     assert not (cache / "weights-00000000.pth").exists()
 
 
+@pytest.mark.parametrize("name", ["resnet50-20210831.pth", "vit-19991231.bin"])
+def test_a_date_in_the_name_is_no_hash(server: FileServer, cache: Path, name: str) -> None:
+    assert fetch_url(_url(server, name), "x").read_bytes() == CONTENT
+    assert fetch_url(_url(server, name), "x") == cache / name
+    with pytest.raises(HarnessError, match="the id says 12345678"):
+        fetch_url(_url(server, name), "x", sha256="12345678")
+
+
+def test_digits_that_are_no_date_are_a_hash(server: FileServer) -> None:
+    with pytest.raises(HarnessError, match="should start with 20211331"):
+        fetch_url(_url(server, "weights-20211331.pth"), "x")
+
+
 def test_a_pinned_hash_is_held_against_the_download_and_the_cache(server: FileServer, cache: Path) -> None:
     with pytest.raises(HarnessError, match="should start with 12345678"):
         fetch_url(server.url, "x", sha256="12345678")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 from torchvision.models import resnet18, squeezenet1_1
 
 from harness.core.errors import HarnessError
@@ -64,8 +66,39 @@ def test_a_state_dict_is_found_in_its_wrappers_and_the_provenance_says_so(
 
 
 def test_what_stands_beside_the_state_dict_is_named(network: nn.Module, tmp_path: Path) -> None:
-    torch.save({"state_dict": network.state_dict(), "state_dict_ema": network.state_dict()}, tmp_path / "state.pth")
+    torch.save({"state_dict": network.state_dict(), "optimizer": {"lr": 0.1}, "epoch": 3}, tmp_path / "state.pth")
     model = load_model(f"file:{tmp_path}/state.pth", architecture="resnet8", arguments=SMALL)
+    assert model.provenance.details["left_out"] == ["optimizer", "epoch"]
+
+
+@pytest.mark.parametrize(
+    ("averaged", "last", "prefixes", "left_out"),
+    [
+        ("model_ema", "model", ["module."], ["model", "epoch", "n_averaged"]),
+        ("state_dict_ema", "state_dict", [], ["state_dict", "epoch"]),
+        ("model_ema", None, ["module."], ["epoch", "n_averaged"]),
+        ("state_dict_ema", None, [], ["epoch"]),
+    ],
+)
+def test_averaged_weights_are_taken_and_said_to_be(
+    averaged: str, last: str | None, prefixes: list[str], left_out: list[str],
+    network: nn.Module, tmp_path: Path, images: Tensor,
+) -> None:  # fmt: skip
+    state = AveragedModel(network).state_dict() if averaged == "model_ema" else network.state_dict()
+    others = {last: NETWORKS.get("resnet8")(**SMALL).state_dict()} if last else {}
+    torch.save({**others, averaged: state, "epoch": 3}, tmp_path / "state.pth")
+    model = load_model(f"file:{tmp_path}/state.pth", architecture="resnet8", arguments=SMALL)
+    torch.testing.assert_close(model(images), network(images))
+    details = model.provenance.details
+    assert (details["unwrapped"], details["stripped_prefixes"]) == ([averaged], prefixes)
+    assert details["left_out"] == left_out
+
+
+@pytest.mark.parametrize("nothing", [None, {}, argparse.Namespace(decay=0.9)])
+def test_averages_that_were_not_taken_are_passed_over(nothing: Any, network: nn.Module, tmp_path: Path) -> None:
+    torch.save({"state_dict": network.state_dict(), "state_dict_ema": nothing}, tmp_path / "state.pth")
+    model = load_model(f"file:{tmp_path}/state.pth", architecture="resnet8", arguments=SMALL)
+    assert model.provenance.details["unwrapped"] == ["state_dict"]
     assert model.provenance.details["left_out"] == ["state_dict_ema"]
 
 

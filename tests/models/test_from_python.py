@@ -326,6 +326,22 @@ def test_the_fingerprint_knows_tensors_and_tables_that_are_not_registered(
     assert fingerprints[0] == fingerprints[2] != fingerprints[1]
 
 
+def test_layers_without_weights_may_stand_in_a_plain_list() -> None:
+    Path("my_broken_models.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.layer = nn.Linear(4, 2)\n"
+        "        self.steps = [nn.Flatten(), self.layer, nn.ReLU()]\n"
+        "    def forward(self, images):\n"
+        "        for step in self.steps:\n"
+        "            images = step(images)\n"
+        "        return images\n"
+    )
+    assert load_model("python:my_broken_models:Net")(torch.rand(3, 1, 2, 2)).shape == (3, 2)
+
+
 def test_tensors_that_are_not_registered_go_where_the_model_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEED", "0")
     model = load_model("python:my_models:prototypes", arguments={"held": "tensor"})
@@ -415,8 +431,8 @@ def test_hooks_that_a_copy_would_lose_are_an_error(factory: str) -> None:
         load_model(f"python:my_models:{factory}")
 
 
-def test_a_network_that_comes_distributed_is_taken_apart() -> None:
-    torch.distributed.init_process_group("gloo", store=torch.distributed.HashStore(), rank=0, world_size=1)
+def test_a_network_that_comes_distributed_is_taken_apart(tmp_path: Path) -> None:
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/group", rank=0, world_size=1)
     try:
         model = load_model("python:my_models:distributed")
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -85,6 +86,42 @@ def test_a_hub_model_is_built_from_its_configuration(
     torch.testing.assert_close(model(images), network((images - 0.4) / 0.2))
     assert model.input_size == (96, 96)
     assert model.provenance.details["revision"] == "0" * 40
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ('{"architectures": ["ResNetForImageClassification"], "model_type": "resnet"}', "is not in timm's format"),
+        ("[]", "is not in timm's format"),
+        ('{"architecture": ', "is damaged"),
+    ],
+)
+def test_a_hub_model_of_another_format_is_refused_in_words(
+    config: str, message: str, place_in_hub_cache: Place, as_safetensors: Save, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(config)
+    weights = as_safetensors(nn.Linear(2, 2))
+    place_in_hub_cache("microsoft/resnet-50", {"config.json": tmp_path / "config.json", "model.safetensors": weights})
+    with pytest.raises(HarnessError, match=f"hf-hub:microsoft/resnet-50.*{message}"):
+        load_model("hf-hub:microsoft/resnet-50")
+
+
+def test_weights_that_came_in_a_format_of_their_own_are_read_as_the_hub_has_them(
+    place_in_hub_cache: Place, as_safetensors: Save, randomize: Change, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = randomize(timm.create_model("test_resnet"))
+    place_in_hub_cache(REPOSITORY, {"model.safetensors": as_safetensors(network)})
+    overlays = []
+    create = timm.create_model
+
+    def watched(*arguments: Any, **keywords: Any) -> nn.Module:
+        overlays.append(keywords["pretrained_cfg_overlay"])
+        return create(*arguments, **keywords)
+
+    monkeypatch.setattr(timm, "create_model", watched)
+    torch.testing.assert_close(load_model(ID).network(images), network(images))
+    # timm 1.0.16 goes by the configuration, not by the file.
+    assert [overlay["custom_load"] for overlay in overlays] == [False]
 
 
 def test_a_cached_hub_model_is_loaded_without_a_word_to_the_hub(

@@ -6,7 +6,7 @@ import argparse
 import functools
 import os
 import pickle
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,13 @@ class Rebuilt:
         state["marker"].touch()
 
 
+class Filled(dict[str, Any]):
+    """Does something when it is filled."""
+
+    def __setitem__(self, key: str, value: str) -> None:
+        Path(value).touch()
+
+
 def _weights() -> dict[str, Any]:
     return {"weight": torch.arange(6.0).view(2, 3), "steps": torch.tensor(7)}
 
@@ -66,6 +73,52 @@ def test_objects_of_any_class_become_placeholders_and_everything_else_is_read(zi
     assert all(torch.equal(read["state_dict"][key], tensor) for key, tensor in _weights().items())
     assert type(read["args"]).__name__ == "Namespace"
     assert not hasattr(read["args"], "lr")
+
+
+class Settings(dict[str, Any]):
+    """What configurations are kept in, with attributes of its own."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(settings)
+        self.__dict__.update(settings)
+
+
+class Meters(list[float]):
+    """A kind of list."""
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+@pytest.mark.parametrize(
+    ("kept", "expected"),
+    [
+        (Settings(lr=0.1, inner=Settings(depth=3)), {"lr": 0.1, "inner": {"depth": 3}}),
+        (defaultdict(list, {"loss": [1.0, 2.0]}), {"loss": [1.0, 2.0]}),
+        (defaultdict(Meters, {"loss": Meters([1.0]), "other": Meters()}), {"loss": [1.0], "other": []}),
+        (deque([1.0, 2.0], maxlen=20), [1.0, 2.0]),
+        (deque([1.0]), [1.0]),
+        (Meters([0.5]), [0.5]),
+        ([Settings(a=1), deque([Settings(b=2)])], [{"a": 1}, [{"b": 2}]]),
+    ],
+)
+def test_kinds_of_dicts_and_lists_become_plain_ones(kept: Any, expected: Any, zipped: bool, tmp_path: Path) -> None:
+    content = {"state_dict": _weights(), "kept": kept, "args": argparse.Namespace(kept=kept)}
+    torch.save(content, tmp_path / "file.pt", _use_new_zipfile_serialization=zipped)
+    read = read_inertly(tmp_path / "file.pt")
+    assert read["kept"] == expected
+    assert type(read["kept"]) in (OrderedDict, list)
+    assert isinstance(read["args"], Placeholder)
+    assert torch.equal(read["state_dict"]["weight"], _weights()["weight"])
+
+
+def test_a_kind_of_dict_that_would_run_code_when_it_is_filled_does_not(tmp_path: Path) -> None:
+    marker = tmp_path / "ran"
+    trap = Filled()
+    dict.__setitem__(trap, "marker", str(marker))
+    torch.save({"state_dict": _weights(), "trap": trap}, tmp_path / "file.pt")
+    assert read_inertly(tmp_path / "file.pt")["trap"] == {"marker": str(marker)}
+    assert not marker.exists()
+    torch.load(tmp_path / "file.pt", weights_only=False)
+    assert marker.exists(), "the trap would spring"
 
 
 @pytest.mark.parametrize("zipped", [True, False])

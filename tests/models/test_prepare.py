@@ -10,6 +10,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from harness.core.precision import PassPrecision
 from harness.models.classifier import Classifier, Provenance
 from harness.models.networks import NETWORKS
 from harness.models.prepare import Prepared, prepare
@@ -296,6 +297,49 @@ def test_a_network_that_cannot_be_copied_is_used_as_it_is() -> None:
 
     original = classifier(Uncopyable())
     assert prepare(original, pictures()).model is original
+
+
+class Double(nn.Module):
+    """Computes in double precision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = NETWORKS.get("resnet8")().double()
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.body(x.double())
+        return logits
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_logits_in_double_precision_become_float32_in_the_model_and_its_twin(precision: PassPrecision) -> None:
+    original = classifier(Double())
+    prepared = prepare(original, pictures(), precision)
+    assert original(pictures()).dtype == prepared.model(pictures()).dtype == torch.float32
+
+
+class Dynamic(nn.Module):
+    """Mixes several kernels into one (Yang et al. 2019): a parameter of five dimensions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernels = nn.Parameter(torch.randn(4, 8, 3, 3, 3))
+        self.register_buffer("frames", torch.ones(1, 1, 1, 1, 1))
+        self.norm, self.head = nn.BatchNorm2d(8), Pooled(8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        shares = x.mean((0, 2, 3)).sum() * torch.arange(4).softmax(0, dtype=torch.float32)
+        logits: Tensor = self.head(
+            self.norm(nn.functional.conv2d(x, (shares.view(4, 1, 1, 1, 1) * self.kernels).sum(0)))
+        )
+        return logits
+
+
+def test_weights_of_five_dimensions_are_left_as_they_lie() -> None:
+    original = classifier(Dynamic())
+    prepared = prepare(original, pictures())
+    worst, scale = deviation(original, prepared, pictures())
+    assert worst <= TOLERANCE * scale
 
 
 class Reading(nn.Module):

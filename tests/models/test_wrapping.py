@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from harness.models.wrapping import Standardization, unwrap_tensors
 
@@ -88,3 +91,25 @@ def test_a_mean_without_its_std_is_no_standardization(name: str) -> None:
     unwrapped = unwrap_tensors({**tensors, f"norm.{name}": torch.zeros(3)}, _network())
     assert unwrapped.standardization is None
     assert f"norm.{name}" in unwrapped.tensors
+
+
+@pytest.mark.parametrize("wrap", [lambda network: network, nn.DataParallel])
+def test_the_counter_of_an_averaged_model_is_dropped(wrap: Callable[[nn.Module], nn.Module]) -> None:
+    network = _network()
+    unwrapped = unwrap_tensors(wrap(AveragedModel(wrap(network))).state_dict(), _network())
+    assert unwrapped.tensors.keys() == network.state_dict().keys()
+    assert set(unwrapped.prefixes) == {"module."}
+    assert unwrapped.dropped == ("n_averaged",)
+
+
+def test_an_averaged_model_around_a_standardization_is_taken_apart() -> None:
+    network = _network()
+    averaged = AveragedModel(Attacked(network, [0.25, 0.5, 0.75]))
+    unwrapped = unwrap_tensors(averaged.state_dict(), _network())
+    assert unwrapped.tensors.keys() == network.state_dict().keys()
+    assert unwrapped.dropped == ("attacker", "n_averaged", "normalizer")
+
+
+def test_what_is_called_like_the_counter_and_is_none_stays() -> None:
+    tensors = {**_network().state_dict(), "n_averaged": torch.zeros(2)}
+    assert "n_averaged" in unwrap_tensors(tensors, _network()).tensors
