@@ -146,16 +146,22 @@ def show_comparisons(comparisons: Sequence[Comparison], as_json: bool) -> int:
     """Print accuracies of a card beside those measured now; returns 1 when one differs."""
     holds = all(comparison.holds for comparison in comparisons)
     if as_json:
-        print_json({"holds": holds, "accuracies": [comparison._asdict() for comparison in comparisons]})
+        rows = [{**comparison._asdict(), "verdict": comparison.verdict} for comparison in comparisons]
+        print_json({"holds": holds, "accuracies": rows})
         return int(not holds)
     print_rows([
         {
-            "accuracy": comparison.name, "card": f"{comparison.recorded:.2%}", "now": f"{comparison.now:.2%}",
-            "verdict": "holds" if comparison.holds else "differs",
+            "accuracy": comparison.name, "card": percent(comparison.recorded), "now": percent(comparison.now),
+            "verdict": comparison.verdict,
         }
         for comparison in comparisons
     ])  # fmt: skip
     return int(not holds)
+
+
+def percent(accuracy: float | None) -> str:
+    """An accuracy as it is printed; a dash for none."""
+    return "-" if accuracy is None else f"{accuracy:.2%}"
 
 
 def extract(

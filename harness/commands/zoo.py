@@ -41,6 +41,7 @@ def model(path: Path) -> Row:
     return {
         "summary": card.summary,
         **there,
+        "changed": card.changed,
         "snapshots": [epoch for epoch in card.recipe.snapshots if weights_path(path, epoch).is_file()],
         "network": card.architecture.network,
         "width": width_of(card.architecture),
@@ -97,6 +98,8 @@ def printed(row: Mapping[str, Any]) -> Row:
 
 
 def weights(row: Mapping[str, Any]) -> Row:
-    """Which weights there are: "yes", "no", "snapshots: 3"."""
+    """Which weights there are: "yes", "no", "snapshots: 3"; "card changed" where they are not what the card says."""
+    if row.get("changed") and row["trained"]:
+        return {"weights": "card changed"}
     snapshots = [f"snapshots: {len(row['snapshots'])}"] if row["snapshots"] else []
     return {"weights": [*(["yes"] if row["trained"] else []), *snapshots] or "no"}

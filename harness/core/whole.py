@@ -27,6 +27,7 @@ def written_whole(path: Path, way_on: str) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except (OSError, RuntimeError, SafetensorError) as error:
-        # The writers of torch and safetensors have errors of their own for what the system says.
+        # The writers of torch and safetensors have errors of their own; torch's hides what the system said behind it.
         temporary.unlink(missing_ok=True)
-        raise HarnessError(f"{path} cannot be written: {in_one_line(error)}.\n     {way_on}") from None
+        said = error.__context__ if isinstance(error.__context__, OSError) else error
+        raise HarnessError(f"{path} cannot be written: {in_one_line(said)}.\n     {way_on}") from None

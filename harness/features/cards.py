@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from harness.core.cards import check_folder, file_sha256, find_card
 from harness.core.errors import HarnessError
 from harness.data import Dataset
 from harness.data.feature_card import FeatureCard, feature_cards, features_file, features_folder, read_feature_card
 from harness.data.load import load_dataset
+
+MADE_OF = ("question", "source_fingerprint", "model_fingerprint")
+"""Keys of a result that tell what a set was made of."""
 
 
 def chosen_sets(names: Sequence[str]) -> list[str]:
@@ -29,11 +33,14 @@ def chosen_sets(names: Sequence[str]) -> list[str]:
     return list(chosen)
 
 
-def is_finished(path: Path, card: FeatureCard) -> bool:
-    """Whether the store holds the set that the card speaks of, and the card was not changed since."""
+def is_finished(path: Path, card: FeatureCard, described: Mapping[str, Any]) -> bool:
+    """Whether the store holds the set that the card speaks of, made of what it would be made of now.
+
+    `described` is what a result would say of the card, its source and its network; what this one lacks is not asked.
+    """
     file, result = features_file(path), card.result
-    asked = result.get("question") == card.question
-    return asked and file.is_file() and file_sha256(file) == result.get("sha256")
+    same = all(result.get(key, described[key]) == described[key] for key in MADE_OF)
+    return "question" in result and same and file.is_file() and file_sha256(file) == result.get("sha256")
 
 
 def check_writable(path: Path, *, card_too: bool) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from harness.attacks import as_float
 from harness.core.balls import BALLS
 from harness.core.errors import HarnessError, in_one_line
+from harness.core.tf32 import full_float32
 from harness.data import Dataset
 from harness.data.feature_card import FeatureCard
 from harness.features.assignment import Assignment, assign
@@ -48,8 +49,8 @@ class Extraction:
         with undisturbed(self.classifier), undisturbed(self.twin):
             descended = descend(self._objective(self.twin, chosen, labels), images, self.card.descent, after_step)
             rounded = descended.half()
-            objective = self._objective(self.classifier, chosen, labels)
-            with torch.no_grad():
+            with torch.no_grad(), full_float32():
+                objective = self._objective(self.classifier, chosen, labels)
                 shard = Shard(
                     images=rounded.contiguous(),
                     labels=labels,

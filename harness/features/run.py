@@ -16,12 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from safetensors.torch import save_file
 
 from harness.core.cards import file_sha256, find_card, write_result
+from harness.core.whole import written_whole
 from harness.data import fingerprint
 from harness.data.feature_card import feature_cards, features_file, features_folder, read_feature_card
 from harness.environment import device_name
 from harness.features.cards import check_sources, check_writable, is_finished, load_source
 from harness.features.extraction import Extraction, start
-from harness.features.shards import Shard, Shards, Timed
+from harness.features.shards import WAY_ON, Shard, Shards, Timed
 from harness.models import load_model
 
 BATCH_SIZE = 250
@@ -39,8 +40,9 @@ def extract(
 ) -> dict[str, Any]:
     """Extract a card's feature set, write it into the store and what was measured into the card, and return that.
 
-    A finished set is left alone unless `force`; an interrupted one goes on from its last batch. With `limit`, only the
-    first images are made, for a try: neither set nor card is written, but a later run goes on from them.
+    A finished set is left alone unless `force`, or its source or network are others now; an interrupted one goes on
+    from its last batch. With `limit`, only the first images are made, for a try: neither set nor card is written, but a
+    later run goes on from them.
 
     Raises:
         HarnessError: for an unknown card, missing data or weights, a network that does not fit, or a folder that
@@ -48,13 +50,8 @@ def extract(
     """
     path = find_card(name, feature_cards(), "feature set")
     card, console = read_feature_card(path), Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
-    if limit is None and not force and is_finished(path, card):
-        console.print(f"{path.stem} is extracted already ({features_file(path)}); --force extracts it anew")
-        return card.result
-    check_writable(path, card_too=limit is None)
     check_sources(path, card)
-    source = load_source(card)
-    classifier = load_model(card.model)
+    source, classifier = load_source(card), load_model(card.model)
     described = {
         "question": card.question,
         "source": source.name,
@@ -63,6 +60,10 @@ def extract(
         # Where an image's logits depend on its batch, another size makes other images.
         **({"batch_size": batch_size} if classifier.batch_dependent else {}),
     }
+    if limit is None and not force and is_finished(path, card, described):
+        console.print(f"{path.stem} is extracted already ({features_file(path)}); --force extracts it anew")
+        return card.result
+    check_writable(path, card_too=limit is None)
     shards = Shards(shards_folder(path, described))
     extraction = start(card, classifier, source, torch.device(device))
     batches = batches_of(len(source.labels) if limit is None else min(limit, len(source.labels)), batch_size)
@@ -140,11 +141,10 @@ def machine(device: str) -> dict[str, str]:
 def write_features(file: Path, whole: Shard, classes: tuple[str, ...]) -> None:
     """Write images, labels and starts, whole or not at all. The same set gives the same bytes."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_suffix(".tmp")
     tensors = {"images": whole.images, "labels": whole.labels, "starts": whole.starts}
-    # One entry only: safetensors writes several in any order.
-    save_file(tensors, temporary, metadata={"harness": json.dumps({"classes": classes})})
-    temporary.replace(file)
+    with written_whole(file, WAY_ON) as temporary:
+        # One entry only: safetensors writes several in any order.
+        save_file(tensors, temporary, metadata={"harness": json.dumps({"classes": classes})})
 
 
 def fingerprint_of(whole: Shard) -> str:

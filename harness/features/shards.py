@@ -11,6 +11,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from harness.core.errors import HarnessError, in_one_line
+from harness.core.whole import written_whole
+
+WAY_ON = "make room there; the same command goes on from the last batch that was kept"
+"""What there is to do when a file cannot be written."""
 
 
 class Shard(NamedTuple):
@@ -57,9 +61,8 @@ class Shards:
     def write(self, rows: range, finished: Timed) -> None:
         """Keep a batch, whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self._file(rows).with_suffix(".tmp")
-        save_file(finished.shard._asdict(), temporary, metadata={"seconds": repr(finished.seconds)})
-        temporary.replace(self._file(rows))
+        with written_whole(self._file(rows), WAY_ON) as temporary:
+            save_file(finished.shard._asdict(), temporary, metadata={"seconds": repr(finished.seconds)})
 
     def read(self, rows: range) -> Timed | None:
         """A batch; None when it is not finished.

@@ -109,6 +109,16 @@ class Card(Strict):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _keeps_what_training_leaves(self) -> Self:
+        changes = self.recipe.changes
+        leaves = "all" not in changes.parameters or changes.statistics == "frozen"
+        if self.start and leaves and self.weights == "float16":
+            raise ValueError(
+                'weights = "float16" would round what recipe.changes leaves as the start has it; write "float32"'
+            )
+        return self
+
     @property
     def asked(self) -> str:
         """sha256 over all that shapes the weights but the data: another question has other weights.
@@ -120,9 +130,22 @@ class Card(Strict):
         return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
     @property
+    def asked_data(self) -> str:
+        """sha256 over the table of the training data, without where its files lie."""
+        table = self.train_data.model_dump(mode="json", exclude={"root", "download"})
+        return hashlib.sha256(json.dumps(table, sort_keys=True).encode()).hexdigest()
+
+    @property
     def changed(self) -> bool:
-        """Whether people changed the card since it was trained; unknown, and so no, where its result does not tell."""
-        return bool(self.result.get("asked", self.asked) != self.asked)
+        """Whether people changed the card since it was trained, as far as its weights depend on it.
+
+        A result that does not tell what was asked could be of any card, and counts as one of another. Older results do
+        not tell their data's table.
+        """
+        if not self.result:
+            return False
+        data = self.result.get("asked_data", self.asked_data)
+        return bool(self.result.get("asked") != self.asked or data != self.asked_data)
 
 
 def zoo_cards() -> dict[str, Path]:

@@ -109,6 +109,6 @@ def _verified(name: str, card: Card, file: Path, epoch: int | None) -> dict[str,
         raise HarnessError(
             f"zoo:{name}: {file} is not the file that the card was written for:\n"
             f"     its sha256 is {found}, the card says {expected}.\n"
-            f"     restore the file, or train it anew: harness train {name} --force"
+            f"     restore the file, or train it anew: harness train {name}"
         )
     return {"weights_file": file.name, "weights_sha256": found, "clean_accuracy": accuracy}

@@ -5,11 +5,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.transforms import v2
 
 from harness.models.recipe import Recipe
-
-POLICY = v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
+from harness.train.autoaugment import autoaugment
 
 
 def augment(images: Tensor, recipe: Recipe, generator: torch.Generator) -> Tensor:
@@ -38,14 +36,3 @@ def random_flip(images: Tensor, generator: torch.Generator) -> Tensor:
     """Each image mirrored left to right with probability one half. (N, C, H, W)."""
     flipped = torch.rand((len(images), 1, 1, 1), generator=generator) < 0.5
     return torch.where(flipped.to(images.device), images.flip(3), images)
-
-
-def autoaugment(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Each image by a sub-policy of its own (Cubuk et al. 2019, for CIFAR-10). (N, C, H, W) uint8.
-
-    torchvision draws from the global generator, which is seeded from `generator` here and put back afterwards.
-    """
-    seed = int(torch.randint(2**62, (1,), generator=generator))
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return torch.stack([POLICY(image) for image in images])

@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from harness.core.cards import file_sha256
 from harness.core.errors import HarnessError
+from harness.core.whole import written_whole
 
 
 class Epoch(NamedTuple):
@@ -71,11 +72,16 @@ class Training:
 
 
 def save(training: Training, path: Path) -> None:
-    """Write a checkpoint under a temporary name, then rename it: a kill leaves the old one whole."""
+    """Write a checkpoint under a temporary name, then rename it: a kill leaves the old one whole.
+
+    Raises:
+        HarnessError: when it cannot be written; the old one is left whole then as well.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    torch.save(training.state(), temporary)
-    temporary.replace(path)
+    way_on = f"make room there; the same command goes on from epoch {len(training.history)}"
+    # Through a file of ours: given a path, torch does not pass on why it cannot be written.
+    with written_whole(path, way_on) as temporary, temporary.open("wb") as file:
+        torch.save(training.state(), file)
 
 
 def restore(training: Training, path: Path, snapshot: Callable[[int], Path]) -> None:

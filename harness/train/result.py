@@ -44,20 +44,41 @@ class Measured(NamedTuple):
     """How many."""
 
 
+class Origin(NamedTuple):
+    """What a training was made from, and where."""
+
+    train_set: Dataset
+    test_set: Dataset
+    start: str | None
+    """Fingerprint of the model whose weights it started from; None for fresh ones."""
+    device: str
+    processes: int
+    """How many of them trained together."""
+
+
 class Comparison(NamedTuple):
     """One accuracy of a card beside the same accuracy measured now."""
 
     name: str
     """What was measured."""
-    recorded: float
-    """By the card."""
-    now: float
-    """By this machine."""
+    recorded: float | None
+    """By the card; None where it says nothing."""
+    now: float | None
+    """By this machine; None for what the card records and does not ask for any more."""
+
+    @property
+    def verdict(self) -> str:
+        """Whether they agree: "holds", "differs", or "not recorded", which is neither."""
+        if self.recorded is None:
+            return "not recorded"
+        # 0.002 and a difference of two accuracies are rounded in binary, not always to the same side.
+        agree = self.now is not None and abs(self.recorded - self.now) <= TOLERANCE + 1e-9
+        return "holds" if agree else "differs"
 
     @property
     def holds(self) -> bool:
-        """Whether they agree."""
-        return abs(self.recorded - self.now) <= TOLERANCE
+        """Whether nothing that was recorded differs."""
+        return self.verdict != "differs"
 
 
 def measure(classifier: Classifier, card: Card, test_set: Dataset, device: torch.device) -> Measured:
@@ -88,16 +109,15 @@ def robust_accuracy(attacked: Surrogate, arena: Arena, threat: ThreatModel) -> f
     return float(1 - pd.concat([part["cell"] for part in parts])["success"].mean())
 
 
-def result_of(
-    path: Path, card: Card, history: list[Epoch], measured: Measured, data: tuple[Dataset, Dataset], device: str
-) -> dict[str, Any]:
-    """What the card at `path` says about a finished training on `data`, a training and a test set."""
-    train_set, test_set = data
+def result_of(path: Path, card: Card, history: list[Epoch], measured: Measured, origin: Origin) -> dict[str, Any]:
+    """What the card at `path` says about a finished training."""
+    train_set, test_set = origin.train_set, origin.test_set
     snapshots = [file_sha256(weights_path(path, epoch)) for epoch in card.recipe.snapshots]
     return {
         "sha256": file_sha256(weights_path(path)),
         **({"snapshot_sha256": snapshots} if snapshots else {}),
         "asked": card.asked,
+        "asked_data": card.asked_data,
         "clean_accuracy": measured.clean,
         "test_images": len(test_set.labels),
         "robust_attack": ATTACK_LABEL,
@@ -109,9 +129,11 @@ def result_of(
         "test_data": test_set.name,
         "train_fingerprint": train_set.fingerprint,
         "test_fingerprint": test_set.fingerprint,
+        **({"start_fingerprint": origin.start} if origin.start else {}),
         "epochs": len(history),
         "seconds": round(sum(epoch.seconds for epoch in history), 1),
-        "device": device_name(device),
+        "device": device_name(origin.device),
+        **({"processes": origin.processes} if origin.processes > 1 else {}),
         "torch": torch.__version__,
         "losses": [round(epoch.loss, 4) for epoch in history],
         "train_accuracies": [round(epoch.train_accuracy, 4) for epoch in history],
@@ -120,13 +142,12 @@ def result_of(
 
 
 def compare(recorded: dict[str, Any], measured: Measured) -> list[Comparison]:
-    """The accuracies that a card records beside those measured now."""
+    """The accuracies that a card records and those measured now, side by side."""
     robust = dict(zip(recorded.get("robust_threats", []), recorded.get("robust_accuracies", []), strict=True))
     return [
         Comparison("clean accuracy", recorded["clean_accuracy"], measured.clean),
         *(
-            Comparison(f"{ATTACK_LABEL}, {threat}", accuracy, measured.robust[threat])
-            for threat, accuracy in robust.items()
-            if threat in measured.robust
+            Comparison(f"{ATTACK_LABEL}, {threat}", robust.get(threat), measured.robust.get(threat))
+            for threat in dict.fromkeys([*robust, *measured.robust])
         ),
     ]

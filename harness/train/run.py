@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from safetensors.torch import save_file
 from torch import nn
 
 from harness.core import cards
@@ -28,10 +27,12 @@ from harness.models.from_zoo import build, trained
 from harness.models.weights import load_strictly, read_state
 from harness.train.checkpoint import Epoch
 from harness.train.curve import write_curve
+from harness.train.finished import check_start, is_finished, lost_weights
 from harness.train.fit import check_fit
 from harness.train.loop import Images, train
-from harness.train.result import Comparison, compare, measure, result_of
+from harness.train.result import Comparison, Origin, compare, measure, result_of
 from harness.train.team import Team, assemble
+from harness.train.weights import write_weights
 
 
 def find_card(name: str) -> Path:
@@ -42,32 +43,32 @@ def find_card(name: str) -> Path:
 def train_card(name: str, *, device: str = "cpu", quiet: bool = False, force: bool = False) -> dict[str, Any]:
     """Train a card's network, write weights, curve and result beside it, and return the result.
 
-    A finished card is left alone unless `force`; an interrupted one goes on from its last epoch.
+    A finished card, which has all weights of its result, is left alone unless `force`; an interrupted one goes on from
+    its last epoch.
 
     Under a launcher every process calls this; the first one writes, the others return nothing.
 
     Raises:
-        HarnessError: for an unknown card, a finished one that was changed since unless `force`, folders that cannot be
-            written to, missing data or starting weights, data that do not fit the network, a checkpoint that cannot be
-            used, or a run that diverges.
+        HarnessError: for an unknown card, a finished one that was changed since, or whose start was, unless `force`,
+            files that cannot be written, missing data or starting weights, data that do not fit the network, a
+            checkpoint that cannot be used, or a run that diverges.
     """
     path = find_card(name)
     card = read_card(path)
     team = assemble(device)
     device = team.device(device)
     console = Console(stderr=True, quiet=quiet or not team.leads, highlight=False, soft_wrap=True)
-    if "clean_accuracy" in card.result and weights_path(path).exists() and not force:
-        if card.changed:
-            raise HarnessError(
-                f"{path} was changed after it was trained.\n     undo the change, or train it anew with --force"
-            )
+    if not force and is_finished(path, card):
         accuracy = card.result["clean_accuracy"]
         console.print(f"{path.stem} is trained already (clean accuracy {accuracy:.2%}); --force trains it anew")
         return card.result
+    if card.result and not force:
+        console.print(f"{path.stem}: not all weights of its result are there ({lost_weights(path, card)[0]})")
     cards.check_folder(checkpoints_folder(), "name another store with HARNESS_STORE")
     cards.check_folder(path.parent, "copy the card to ./model_zoo and train it there")
     data = load(card.train_data, "train_data"), load(card.test_data, "test_data")
-    classifier = begin(card, path.stem).to(device)
+    start = load_model(card.start) if card.start else None
+    classifier = begin(card, path.stem, start).to(device)
     check_fit(card, classifier, *data)
     checkpoint = checkpoint_path(path, card, data, classifier)
 
@@ -85,7 +86,8 @@ def train_card(name: str, *, device: str = "cpu", quiet: bool = False, force: bo
     classifier.network.load_state_dict(read_state(weights_path(path)).tensors)
     classifier.eval().requires_grad_(False)
     measured = measure(classifier, card, data[1], torch.device(device))
-    result = result_of(path, card, history, measured, data, device)
+    origin = Origin(*data, start.fingerprint if start else None, device, team.size)
+    result = result_of(path, card, history, measured, origin)
     write_result(path, result)
     write_curve(path, history)
     checkpoint.unlink()
@@ -97,23 +99,25 @@ def verify_card(name: str, *, device: str = "cpu") -> list[Comparison]:
 
     Raises:
         HarnessError: for a card that is unknown or was not trained, weights that are not the card's, missing data, and
-            a test set that is not the one of the card.
+            data or a start that are not those of the card.
     """
     path = find_card(name)
     card = read_card(path)
     classifier = trained(path, card, name.removeprefix("zoo:")).to(device)
+    check_start(path, card)
+    if load(card.train_data, "train_data").fingerprint != card.result.get("train_fingerprint"):
+        raise HarnessError(f"{path}: the training data are not those that the card was trained on")
     test_set = load(card.test_data, "test_data")
     if test_set.fingerprint != card.result.get("test_fingerprint"):
         raise HarnessError(f"{path}: the test data are not those that the card was measured on")
     return compare(card.result, measure(classifier, card, test_set, torch.device(device)))
 
 
-def begin(card: Card, name: str) -> Classifier:
-    """The classifier before training: from the card's seed, or with the weights that the card starts from."""
+def begin(card: Card, name: str, start: Classifier | None) -> Classifier:
+    """The classifier before training: from the card's seed, or with the weights of the model that it starts from."""
     classifier = build(card, name).requires_grad_(True)
-    if card.start:
-        state = load_model(card.start).network.state_dict()
-        load_strictly(classifier.network, state, f"{name}: {card.start}")
+    if start:
+        load_strictly(classifier.network, start.network.state_dict(), f"{name}: {card.start}")
     return classifier
 
 
@@ -162,21 +166,6 @@ def checkpoint_path(path: Path, card: Card, data: tuple[Dataset, Dataset], start
 def checkpoints_folder() -> Path:
     """Where unfinished trainings are kept: `training` in the store (HARNESS_STORE, else `.harness`)."""
     return Path(os.environ.get("HARNESS_STORE") or ".harness") / "training"
-
-
-def write_weights(network: nn.Module, card: Card, path: Path) -> None:
-    """Write a network's state in the card's type, whole or not at all; a classifier's is that of its network."""
-    inner = network.network if isinstance(network, Classifier) else network
-    kept = torch.float16 if card.weights == "float16" else torch.float32
-    state = {
-        name: (tensor.to(kept) if tensor.is_floating_point() else tensor).contiguous().cpu()
-        for name, tensor in inner.state_dict().items()
-    }
-    if not all(tensor.isfinite().all() for tensor in state.values()):
-        raise HarnessError(f'{path.stem}: a weight is too large for float16; write weights = "float32" in the card')
-    temporary = path.with_suffix(".tmp")
-    save_file(state, temporary)
-    temporary.replace(path)
 
 
 def load(keys: DataKeys, where: str) -> Dataset:

@@ -1,7 +1,8 @@
 """Several processes that train one network: each takes its share of every batch, and gradients are summed.
 
-Processes are started by `accelerate launch` (extra `distributed`), one per GPU. All of them hold the whole network and
-the whole data set; the first one alone writes and prints.
+Processes are started by `torchrun` or `accelerate launch` (extra `distributed`), one per GPU. All of them hold the
+whole network and the whole data set; the first one alone writes and prints. In train mode, BatchNorm and RobustNorm see
+the images of their own process alone.
 """
 
 from __future__ import annotations

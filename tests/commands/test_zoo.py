@@ -71,6 +71,13 @@ def test_weights_are_those_that_are_there(weights: list[str], text: Any, write: 
     assert cells(write(CARD, *weights))["weights"] == text
 
 
+def test_weights_that_are_not_what_the_card_says_are_told_apart(write: Callable[..., Path]) -> None:
+    asked = read_card(write()).asked
+    finished = f'{CARD}{RESULT}asked = "{asked}"\n'
+    assert cells(write(finished, "end"))["weights"] == ["yes"]
+    assert cells(write(finished.replace("epochs = 3", "epochs = 4"), "end"))["weights"] == "card changed"
+
+
 def test_what_was_not_measured_is_a_dash(write: Callable[..., Path]) -> None:
     found = cells(write())
     assert (found["clean"], found["PGD"]) == ("-", "-")

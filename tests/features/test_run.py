@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 import harness
 from harness.cli import main
 from harness.core.balls import L2Ball
 from harness.core.cards import file_sha256
+from harness.core.tf32 import tf32_allowed
 from harness.data import Array, Dataset
 from harness.data.feature_card import features_file, read_feature_card
 from harness.data.features import features
@@ -22,6 +25,7 @@ from harness.data.load import load_dataset
 from harness.features.extraction import Extraction
 from harness.features.run import extract as make
 from harness.features.shards import Shard
+from harness.models.card import weights_path, zoo_cards
 from harness.models.classifier import Classifier
 from tests.features.conftest import CARD
 
@@ -198,6 +202,81 @@ def test_a_finished_set_is_left_alone_unless_it_is_forced_or_its_card_was_change
     card.write_text(card.read_text().replace("seed = 3", "seed = 4"))
     assert extract("small") == 0
     assert len(computed) == 2
+
+
+def test_a_set_is_made_anew_when_its_network_has_other_weights(
+    card: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped, zoo = zoo_cards(), card.parent.parent / "zoo"
+    zoo.mkdir()
+    monkeypatch.setenv("HARNESS_ZOO", str(zoo))
+
+    def serve(name: str) -> None:
+        for file in (shipped[name], weights_path(shipped[name])):
+            shutil.copy(file, zoo / f"digits-resnet8-bn{file.suffix}")
+
+    serve("digits-resnet8-bn")
+    extract("small")
+    computed = count_batches(monkeypatch)
+    assert extract("small") == 0
+    assert not computed
+    serve("digits-resnet8-bn-s1")
+    assert extract("small") == 0
+    assert len(computed) == 1
+    recorded = read_feature_card(card).result["model_fingerprint"]
+    assert recorded == harness.load_model("zoo:digits-resnet8-bn").fingerprint
+    assert extract("small") == 0
+    assert len(computed) == 1
+
+
+def test_a_set_is_made_anew_when_the_set_that_it_is_made_of_was(
+    card: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = card.with_name("first.toml")
+    first.write_text(CARD)
+    card.write_text(CARD.replace('id = "digits"\nsplit = "train"\nsamples = 60', 'id = "features"\nname = "first"'))
+    extract("first", "small")
+    computed = count_batches(monkeypatch)
+    first.write_text(first.read_text().replace("seed = 3", "seed = 4"))
+    assert extract("first", "small") == 0
+    assert len(computed) == 2
+
+
+def test_what_was_reached_is_judged_in_full_float32(
+    card: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    original = Extraction.batch
+
+    def batch(self: Extraction, rows: range, after_step: Callable[[int], None]) -> Shard:
+        self.classifier.register_forward_pre_hook(lambda module, images: asked.append(tf32_allowed()))
+        return original(self, rows, after_step)
+
+    monkeypatch.setattr(Extraction, "batch", batch)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    assert extract("small") == 0
+    assert asked
+    assert not any(asked)
+    assert tf32_allowed()
+
+
+def test_a_set_that_cannot_be_written_leaves_no_remains(
+    card: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(tensors: object, file: Path, metadata: object) -> None:
+        file.write_bytes(b"half")
+        raise SafetensorError("No space left on device")
+
+    for writer in ("shards", "run"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"harness.features.{writer}.save_file", full)
+            assert extract("small") == 2
+        printed = capsys.readouterr().err
+        assert "cannot be written: No space left on device.\n     make room there; the same command goes on" in printed
+        assert not list(Path(".harness/features").rglob("*.tmp"))
+    computed = count_batches(monkeypatch)
+    assert extract("small") == 0
+    assert not computed
 
 
 def test_a_try_writes_no_set_and_is_not_lost(card: Path, extract: Extract, monkeypatch: pytest.MonkeyPatch) -> None:

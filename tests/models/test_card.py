@@ -127,9 +127,37 @@ def test_a_card_knows_whether_it_was_changed_after_it_was_trained(line: str, cha
     assert read_card(card).changed == changed
 
 
-def test_a_result_that_does_not_tell_what_was_asked_holds_for_the_card_as_it_is(card: Path) -> None:
-    write_result(card, {"epochs": 1})
+def test_a_result_that_does_not_tell_what_was_asked_may_be_of_another_card(card: Path) -> None:
     assert not read_card(card).changed
+    write_result(card, {"epochs": 1})
+    assert read_card(card).changed
+
+
+@pytest.mark.parametrize(
+    ("split", "changed"),
+    [('split = "test"', True), ('split = "train"\nroot = "/elsewhere"', False), ('split = "train"  # said', False)],
+)
+def test_other_training_data_change_a_card_and_their_place_does_not(split: str, changed: bool, card: Path) -> None:
+    read = read_card(card)
+    write_result(card, {"asked": read.asked, "asked_data": read.asked_data})
+    card.write_text(card.read_text().replace('split = "train"', split))
+    assert read_card(card).asked == read.asked
+    assert read_card(card).changed == changed
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [('parameters = ["norm"]', False), ("parameters = []", False), ('statistics = "frozen"', False), ("", True)],
+)
+def test_half_precision_must_not_round_what_stays_as_the_start_has_it(changes: str, kept: bool, card: Path) -> None:
+    card.write_text(f'weights = "float16"\n{CARD}[recipe.changes]\n{changes}\n')
+    read_card(card)
+    card.write_text(f'start = "zoo:other"\n{card.read_text()}')
+    if kept:
+        read_card(card)
+        return
+    with pytest.raises(HarnessError, match='"float16" would round what recipe.changes leaves .* write "float32"'):
+        read_card(card)
 
 
 @pytest.mark.parametrize("content", [b"summary = ", b"\xff", None])
@@ -187,6 +215,7 @@ def test_a_shipped_card_has_the_weights_that_it_speaks_of(name: str) -> None:
         return
     assert weights == {epoch: file_sha256(weights_path(path, epoch)) for epoch in (None, *card.recipe.snapshots)}
     assert card.result["epochs"] == card.recipe.epochs
+    assert not card.changed
 
 
 @cache
@@ -245,6 +274,18 @@ def test_the_configurations_of_walter2022_change_what_its_table_1_says() -> None
         "bn-params": (normal, True, False, ("norm",), "update"),
         "bn-params-log-conv1": (normal, True, False, some, "update"),
     }
+
+
+def test_the_full_resnet18s_of_figures_3_and_11_of_benz2021_keep_snapshots_to_their_end() -> None:
+    figures = {"bn", "none", "in", "ln", "gn", "bn-adv", "none-adv"}
+    constructed = {f"{norm}-d-{which}" for norm in ("bn", "none") for which in ("r", "nr", "rand", "det", "conflict")}
+    full = {name.removeprefix("benz2021-"): read_card(CARDS[name]).recipe for name in NAMES if "benz2021-" in name}
+    kept = {name for name, recipe in full.items() if recipe.snapshots and not name.endswith("-fast")}
+    assert kept - {f"resnet18-{name}" for name in constructed} == {f"resnet18-{name}" for name in figures}
+    for name in figures:
+        recipe = full[f"resnet18-{name}"]
+        assert recipe.snapshots == (*range(1, 21), *range(25, recipe.epochs + 1, 5))
+        assert recipe.snapshots[-1] == recipe.epochs
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("digits-")])

@@ -46,7 +46,8 @@ def card_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _finish(card_path: Path, state: dict[str, Tensor]) -> None:
     weights = card_path.with_suffix(".safetensors")
     save_file(state, weights)
-    write_result(card_path, {"sha256": file_sha256(weights), "clean_accuracy": 0.5})
+    asked = read_card(card_path).asked
+    write_result(card_path, {"sha256": file_sha256(weights), "clean_accuracy": 0.5, "asked": asked})
 
 
 def test_a_trained_model_has_the_weights_of_its_file_and_its_cards_standardization(card_path: Path) -> None:
@@ -78,14 +79,14 @@ def test_weights_other_than_those_of_the_card_are_refused(card_path: Path) -> No
 
 
 def test_weights_of_a_card_that_was_changed_since_are_refused(card_path: Path) -> None:
-    card = read_card(card_path)
-    weights = card_path.with_suffix(".safetensors")
-    save_file(build_network(card).state_dict(), weights)
-    write_result(card_path, {"sha256": file_sha256(weights), "clean_accuracy": 0.5, "asked": card.asked})
+    _finish(card_path, build_network(read_card(card_path)).state_dict())
     load_model("zoo:small")
-    card_path.write_text(card_path.read_text().replace("mean = [0.5, ", "mean = [0.6, "))
-    with pytest.raises(HarnessError, match="the card was changed after it was trained"):
-        load_model("zoo:small")
+    finished = card_path.read_text()
+    for old, new in (("mean = [0.5, ", "mean = [0.6, "), ("asked = ", "# asked = ")):
+        assert old in finished
+        card_path.write_text(finished.replace(old, new))
+        with pytest.raises(HarnessError, match="the card was changed after it was trained"):
+            load_model("zoo:small")
 
 
 def test_weights_of_a_training_that_did_not_end_are_refused(card_path: Path) -> None:

@@ -6,8 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.transforms import v2
 
+from harness.train import autoaugment as policy
 from harness.train.augment import random_crop, random_flip
+from harness.train.autoaugment import Step, autoaugment
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -58,3 +61,34 @@ def test_augmentation_repeats_with_its_generator(augment: object) -> None:
     images = batch()
     assert torch.equal(augment(images, generator(1)), augment(images, generator(1)))
     assert not torch.equal(augment(images, generator(1)), augment(images, generator(2)))
+
+
+@pytest.mark.parametrize("size", [32, 20])
+def test_autoaugment_gives_every_image_what_torchvision_gives_it_alone(size: int) -> None:
+    images = torch.randint(0, 256, (300, 3, size, size), generator=generator(9)).to(torch.uint8)
+    # Smooth images as well: on noise, some operations change little.
+    images[::2] = images[::2].sort(dim=3).values
+    seed = int(torch.randint(2**62, (1,), generator=generator(4)))
+    alone = v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        expected = [alone(image) for image in images]
+    before = images.clone()
+    together = autoaugment(images, generator(4))
+    assert [number for number, image in enumerate(together) if not torch.equal(image, expected[number])] == []
+    assert torch.equal(images, before)
+
+
+def test_autoaugment_applies_every_step_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    applied: list[Step] = []
+    original = policy.apply
+
+    def apply(images: Tensor, step: Step) -> Tensor:
+        applied.append(step)
+        return original(images, step)
+
+    monkeypatch.setattr(policy, "apply", apply)
+    autoaugment(torch.zeros(300, 3, 8, 8, dtype=torch.uint8), generator())
+    # Of each of the two steps that an image takes.
+    assert all(applied.count(step) <= 2 for step in applied)
+    assert len({step.operation for step in applied}) > 10

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from harness.core.errors import HarnessError
 from harness.models.recipe import Recipe
-from harness.train.augment import autoaugment
+from harness.train.autoaugment import autoaugment
 from harness.train.checkpoint import Epoch
 from harness.train.loop import Images, accuracy_of, train
 from harness.train.optimizer import learning_rate

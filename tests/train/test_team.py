@@ -47,7 +47,8 @@ def train_with(processes: int, zoo: Path) -> str:
     """Train the card of a zoo by some processes; what they printed."""
     zoo.mkdir()
     (zoo / "small.toml").write_text(CARD)
-    launcher = ["-m", "accelerate.commands.launch", "--cpu", "--num_processes", str(processes), "-m"]
+    # `accelerate launch --cpu` starts one process, however many it is asked for.
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m"]
     command = [sys.executable, *(launcher if processes > 1 else ["-m"]), "harness", "train", "small", "--device", "cpu"]
     folders = {"HARNESS_ZOO": str(zoo), "HARNESS_STORE": str(zoo / "store"), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env={**os.environ, **folders}, capture_output=True, text=True, check=False)
@@ -63,6 +64,7 @@ def test_two_processes_end_with_the_weights_of_one_and_print_once(tmp_path: Path
     for name, tensor in one.items():
         torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-4)
     first, second = (read_card(tmp_path / number / "small.toml").result for number in ("1", "2"))
+    assert (first.get("processes"), second.get("processes")) == (None, 2)
     assert second["losses"] == pytest.approx(first["losses"], abs=1e-3)
     assert second["train_accuracy"] == pytest.approx(first["train_accuracy"], abs=2e-3)
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 import harness
@@ -21,7 +25,9 @@ from harness.data.digits import digits
 from harness.models.card import file_sha256, read_card
 from harness.train import checkpoint
 from harness.train.checkpoint import Training
-from harness.train.run import find_card, write_weights
+from harness.train.result import Comparison
+from harness.train.run import find_card
+from harness.train.weights import write_weights
 
 CARD = """\
 # Why this card exists.
@@ -132,6 +138,46 @@ def test_a_card_without_its_weights_is_trained_again(card: Path, train: Train) -
     card.with_suffix(".safetensors").unlink()
     assert train("small") == 0
     assert card.with_suffix(".safetensors").is_file()
+
+
+def test_a_card_without_a_snapshot_is_trained_again(
+    card: Path, train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card.write_text(CARD.replace("epochs = 2", "epochs = 2\nsnapshots = [1]"))
+    train("small")
+    snapshot = card.with_name("small@epoch1.safetensors")
+    before = snapshot.read_bytes()
+    snapshot.unlink()
+    capsys.readouterr()
+    assert train("small") == 0
+    assert f"not all weights of its result are there ({snapshot})" in capsys.readouterr().err
+    assert snapshot.read_bytes() == before
+    assert train("small") == 0
+    assert "is trained already" in capsys.readouterr().err
+
+
+def test_weights_of_a_forced_training_that_did_not_end_are_not_those_of_the_old_result(
+    card: Path, train: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    train("small")
+    finished, weights = card.read_text(), card.with_suffix(".safetensors").read_bytes()
+    card.write_text(finished.replace("seed = 3", "seed = 4"))
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.train.run.measure", interrupt)
+        assert train("small", "--force") == 130
+    assert card.with_suffix(".safetensors").read_bytes() != weights
+    capsys.readouterr()
+    forced = card.read_text()
+    card.write_text(finished)
+    assert train("small") == 0
+    assert "is trained already" not in capsys.readouterr().err
+    assert card.with_suffix(".safetensors").read_bytes() == weights
+    card.write_text(forced)
+    assert train("small", "--force") == 0
+    assert capsys.readouterr().err.count("epoch ") == 0, "the forced training goes on at its end"
 
 
 def start_and_kill(card: Path) -> None:
@@ -310,6 +356,43 @@ def test_a_card_may_start_from_another_model(card: Path, train: Train) -> None:
     assert {name for name in first if not torch.equal(first[name], second[name])} == {"logits.weight", "logits.bias"}
 
 
+TUNED = CARD.replace("seed = 3", 'seed = 3\nstart = "zoo:small"') + '[recipe.changes]\nparameters = ["logits"]\n'
+
+
+def test_a_card_whose_start_has_other_weights_now_is_not_taken_for_finished(
+    card: Path, train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tuned = card.with_name("tuned.toml")
+    tuned.write_text(TUNED)
+    train("small")
+    assert train("tuned") == 0
+    assert read_card(tuned).result["start_fingerprint"] == harness.load_model("zoo:small").fingerprint
+    assert train("tuned") == train("tuned", "--verify") == 0
+    card.write_text(card.read_text().replace("seed = 3", "seed = 4"))
+    assert train("small", "--force") == 0
+    capsys.readouterr()
+    for option in ([], ["--verify"]):
+        assert train("tuned", *option) == 2
+        assert "zoo:small has other weights than those that training started from" in capsys.readouterr().err
+    assert train("tuned", "--force") == 0
+    assert train("tuned") == 0
+
+
+def test_nothing_is_said_about_a_start_that_was_not_noted_or_is_not_there(card: Path, train: Train) -> None:
+    tuned = card.with_name("tuned.toml")
+    tuned.write_text(TUNED)
+    train("small")
+    train("tuned")
+    finished = tuned.read_text()
+    tuned.write_text(finished.replace("start_fingerprint = ", "# "))
+    card.write_text(card.read_text().replace("seed = 3", "seed = 4"))
+    train("small", "--force")
+    assert train("tuned") == train("tuned", "--verify") == 0
+    tuned.write_text(finished)
+    card.with_suffix(".safetensors").unlink()
+    assert train("tuned") == 0
+
+
 def test_a_start_that_does_not_fit_is_refused(card: Path, train: Train, capsys: pytest.CaptureFixture[str]) -> None:
     train("small")
     card.with_name("other.toml").write_text(
@@ -334,6 +417,33 @@ def test_the_result_tells_robust_accuracies_and_verify_finds_them_again(
     card.write_text(card.read_text().replace(f"clean_accuracy = {clean}", "clean_accuracy = 0.999"))
     assert train("small", "--verify") == 1
     assert "differs" in capsys.readouterr().out
+
+
+def test_a_threat_model_of_the_card_or_its_result_alone_is_told(
+    card: Path, train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card.write_text('robustness = [{ norm = "linf", epsilon = 0.05 }]\n' + CARD)
+    train("small")
+    finished = card.read_text()
+    capsys.readouterr()
+    card.write_text(finished.replace("robust_threats = ", "# ").replace("robust_accuracies = ", "# "))
+    assert train("small", "--verify") == 0
+    assert "not recorded" in capsys.readouterr().out
+    card.write_text(finished.replace('robustness = [{ norm = "linf", epsilon = 0.05 }]', "robustness = []"))
+    assert train("small", "--verify") == 1
+    assert capsys.readouterr().out.count("differs") == 1
+
+
+@pytest.mark.parametrize(
+    ("recorded", "now", "verdict"),
+    [(0.9, 0.902, "holds"), (0.9, 0.9021, "differs"), (None, 0.9, "not recorded"), (0.9, None, "differs")],
+)
+def test_a_difference_of_up_to_0_2_points_holds(recorded: float | None, now: float | None, verdict: str) -> None:
+    assert Comparison("clean accuracy", recorded, now).verdict == verdict
+
+
+def test_every_difference_of_two_images_in_a_thousand_holds() -> None:
+    assert all(Comparison("", count / 1000, (count + 2) / 1000).holds for count in range(999))
 
 
 def test_a_card_cannot_be_verified_before_it_was_trained(
@@ -371,6 +481,25 @@ def test_a_card_that_was_changed_after_it_was_trained_is_not_taken_for_finished(
     assert read_card(card).result["epochs"] == 1
 
 
+def test_a_card_whose_training_data_were_changed_is_not_taken_for_finished(
+    card: Path, train: Train, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train("small")
+    finished = card.read_text()
+    changed = finished.replace('split = "train"', 'split = "test"')
+    # Results without a digest of the table tell the data's name and fingerprint.
+    old = changed.replace("asked_data = ", "# ")
+    for text, option in ((changed, []), (old, []), (changed, ["--verify"]), (old, ["--verify"])):
+        card.write_text(text)
+        assert train("small", *option) == 2
+        assert re.search("was changed after|not those that the card was trained on", capsys.readouterr().err)
+    card.write_text(changed)
+    with pytest.raises(HarnessError, match="the card was changed after it was trained"):
+        harness.load_model("zoo:small")
+    card.write_text(finished.replace("asked_data = ", "# "))
+    assert train("small") == train("small", "--verify") == 0
+
+
 def test_the_curve_of_robustnorm_ends_with_the_accuracy_of_the_result(card: Path, train: Train) -> None:
     card.write_text(CARD.replace('norm = "bn"', 'norm = "rn"'))
     train("small")
@@ -396,6 +525,50 @@ def test_a_store_that_cannot_be_made_is_told_before_training(
     printed = capsys.readouterr().err
     assert "name another store with HARNESS_STORE" in printed
     assert "epoch" not in printed
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let the system refuse larger files, as a full disk does."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one_and_no_remains(
+    card: Path, train: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        kill_after_the_first_checkpoint(patch)
+        assert train("small") == 130
+    (kept,) = Path(".harness/training").iterdir()
+    with files_of_at_most(kept.stat().st_size // 2):
+        assert train("small") == 2
+    printed = capsys.readouterr().err
+    assert "File too large.\n     make room there; the same command goes on from epoch 2" in printed
+    assert list(Path(".harness/training").iterdir()) == [kept]
+    assert train("small") == 0
+    assert capsys.readouterr().err.count("epoch ") == 1
+
+
+def test_weights_that_cannot_be_written_leave_no_remains(
+    card: Path, train: Train, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(state: object, file: Path) -> None:
+        file.write_bytes(b"half")
+        raise SafetensorError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.train.weights.save_file", full)
+        assert train("small") == 2
+    printed = capsys.readouterr().err
+    assert "small.safetensors cannot be written: No space left on device.\n     make room there" in printed
+    assert [path.name for path in card.parent.iterdir()] == ["small.toml"]
+    assert train("small") == 0
+    assert "epoch " not in capsys.readouterr().err
 
 
 def images_to_test() -> tuple[torch.Tensor, torch.Tensor]:
