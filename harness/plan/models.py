@@ -89,10 +89,18 @@ def plan_models(
         if spec.name in names:
             mistakes.add(f"{where}.name", f'two models are called "{spec.name}"; names are unique')
         names.add(spec.name)
+        if idle := idle_geometry(spec, datasets):
+            mistakes.add(f"{where}.{idle[0]}", 'it has no effect: no data set has size = "model"')
         planned = mistakes.attempt(where, partial(plan_one, spec))
         if planned is not None:
             models[spec.name] = planned
     return models
+
+
+def idle_geometry(spec: ModelSpec, datasets: Sequence[ChosenImages]) -> list[str]:
+    """The keys with which a model says what images it takes where no data set asks."""
+    asking = [images for images in datasets if images.source.at] or spec.calibration or not datasets
+    return [] if asking else [key for key in ("resize", "crop", "interpolation") if getattr(spec, key) is not None]
 
 
 def plan_model(spec: ModelSpec, datasets: Sequence[ChosenImages], calibrations: Calibrations) -> PlannedModel:

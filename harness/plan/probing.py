@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import torch
@@ -18,6 +19,10 @@ TIMED_IMAGES = (4, 16, 64)
 
 TIMED_SECONDS = 0.2
 """After which no larger batch is timed."""
+
+
+WANTED_CHANNELS = re.compile(r"to have (\d+) channels, but got")
+"""In what torch says of a convolution over images of another number of channels."""
 
 
 def first_images(dataset: Dataset, number: int = TIMED_IMAGES[0]) -> Tensor:
@@ -73,14 +78,15 @@ def answer(classifier: Classifier, images: Tensor, source: str, spec: ModelSpec)
         # Broadcasting would repeat the channels of the images.
         raise HarnessError(
             f'model "{spec.id}" cannot take the images of {source}, {shape}: '
-            f"it standardizes {standardized} channels, they have {shape[0]}"
+            f"it standardizes {standardized} channels, they have {shape[0]}{_with_channels(standardized)}"
         )
     try:
         logits = classifier(images)
     except Exception as error:  # noqa: BLE001 - a forward pass may be the user's code, which may raise anything
         reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0].rstrip('.')}"
         raise HarnessError(
-            f'model "{spec.id}" cannot take the images of {source}, {shape}: {reason}{_remedy(classifier, shape)}'
+            f'model "{spec.id}" cannot take the images of {source}, {shape}: '
+            f"{reason}{_remedy(classifier, shape, reason)}"
         ) from None
     if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
         got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
@@ -92,11 +98,22 @@ def answer(classifier: Classifier, images: Tensor, source: str, spec: ModelSpec)
     return logits
 
 
-def _remedy(classifier: Classifier, shape: tuple[int, ...]) -> str:
+def _with_channels(number: int) -> str:
+    """The key of data sets of files that gives images as many channels; empty for other numbers than theirs."""
+    return (
+        f".\n     data sets of image files have the key `channels`: write channels = {number}"
+        if number in (1, 3)
+        else ""
+    )
+
+
+def _remedy(classifier: Classifier, shape: tuple[int, ...], reason: str) -> str:
     """What may help where a forward pass failed; empty where nothing is known."""
     other = {parameter.dtype for parameter in classifier.parameters()} - {torch.float32}
     if other:
         return f".\n     its weights are {' and '.join(map(str, other))}; return it in float32, as network.float() does"
+    if channels := WANTED_CHANNELS.search(reason):
+        return _with_channels(int(channels[1]))
     wanted = classifier.input_size
     if wanted and wanted != shape[1:]:
         return (

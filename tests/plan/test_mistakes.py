@@ -374,6 +374,25 @@ def test_the_file_is_named_and_the_mistakes_are_counted(suite_file: SuiteFile) -
     assert str(raised.value).splitlines()[0] == f"{path}: 1 mistake, nothing was run."
 
 
+def test_a_size_that_no_data_set_asks_for_is_a_mistake(suite_file: SuiteFile) -> None:
+    asked = ('id = "zoo:digits-vgg6-none"', 'id = "zoo:digits-vgg6-none"\nresize = 5\ncrop = 4')
+    (problem,) = problems_of(suite_file(asked))
+    assert problem == 'models[0].resize: it has no effect: no data set has size = "model"'
+
+
+def test_images_of_another_number_of_channels_are_told_with_the_key_that_changes_it(
+    suite_file: SuiteFile, module: Module
+) -> None:
+    name = module(
+        "from torch import nn\n"
+        "def net():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 10))\n"
+    )
+    (problem,) = problems_of(suite_file(('"zoo:digits-vgg6-none"', f'"python:{name}:net"')))
+    assert "expected input[1, 1, 8, 8] to have 3 channels, but got 1" in problem
+    assert problem.endswith("data sets of image files have the key `channels`: write channels = 3")
+
+
 def test_a_model_whose_forward_pass_raises_is_a_mistake_in_words(suite_file: SuiteFile, module: Module) -> None:
     name = module(
         "from torch import nn\nclass Broken(nn.Module):\n    def forward(self, images):\n        return {}['logits']\n"
