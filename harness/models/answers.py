@@ -65,9 +65,9 @@ class Answer(NamedTuple):
         return self._replace(logits=self.silent).difference(self)
 
     @property
-    def range(self) -> float:
-        """How far logits lie below the top."""
-        return -below_top(self.logits, self.logits).min().item()
+    def scale(self) -> float:
+        """How large logits are, or how far they lie below the top where that is less: no shift makes them larger."""
+        return min(-below_top(self.logits, self.logits).min().item(), self.logits.abs().max().item())
 
     @property
     def lead(self) -> float:

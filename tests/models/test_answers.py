@@ -37,10 +37,10 @@ def changed(logits: Tensor, by: float) -> Tensor:
 
 
 @pytest.mark.parametrize("masked", [0, 1, 100])
-def test_classes_that_are_masked_neither_hide_a_difference_nor_widen_the_range(masked: int) -> None:
+def test_classes_that_are_masked_neither_hide_a_difference_nor_widen_the_scale(masked: int) -> None:
     logits = torch.cat([usual(20), torch.full((16, masked), MASKED)], 1)
     assert answer(changed(logits, -0.5)).difference(answer(logits)) == pytest.approx(0.5, abs=1e-5)
-    assert answer(logits).range < 50
+    assert answer(logits).scale < 50
 
 
 def test_differences_far_below_the_top_do_not_count() -> None:
@@ -51,8 +51,11 @@ def test_differences_far_below_the_top_do_not_count() -> None:
     assert answer(risen).difference(answer(masked)) > 10
 
 
-def test_the_range_of_usual_logits_is_that_from_the_top_to_the_bottom() -> None:
-    assert answer(usual()).range == pytest.approx((usual().amax(1) - usual().amin(1)).max().item())
+@pytest.mark.parametrize("shift", [0.0, 1000.0])
+def test_the_scale_is_the_largest_logit_and_no_more_than_the_way_from_the_top_to_the_bottom(shift: float) -> None:
+    logits = usual() + shift
+    range = (usual().amax(1) - usual().amin(1)).max().item()
+    assert answer(logits).scale == pytest.approx(min(range, logits.abs().max().item()), rel=1e-4)
 
 
 def test_what_is_added_to_all_logits_counts() -> None:
