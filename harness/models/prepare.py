@@ -27,8 +27,8 @@ from harness.models.layout import lay_out, layout_of
 from harness.models.rewrite import rewrite
 
 LARGEST_DEVIATION = {"float32": 1e-3, "tf32": 1e-2, "bfloat16": 5e-2}
-"""Of a twin's logits, relative to the largest logit that matters; rounding gives about 1e-6 in float32, 5e-3 in bfloat16,
-and on GPUs, where torch rounds float32 to TF32 unless told otherwise, an eighth of that."""
+"""Of a twin's logits, relative to the largest logit that matters; rounding gives about 1e-6 in float32, 5e-3 in
+bfloat16, and on GPUs, where torch rounds float32 to TF32 unless told otherwise, an eighth of that."""
 
 EXACT: PassPrecision = "float32"
 """In which a twin is held against the original; the last resort of all others."""
