@@ -20,7 +20,7 @@ from harness.plan.left_out import or_left_out
 from harness.plan.mistakes import Mistakes
 from harness.plan.options import Options
 from harness.plan.probing import TIMED_IMAGES, answer, first_images, probe
-from harness.spec import ModelSpec, Reading, Suite
+from harness.spec import DatasetSpec, ModelSpec, Reading, Suite
 from harness.store import ModelDescription
 
 
@@ -80,6 +80,7 @@ def plan_models(
     plan_one: Callable[[ModelSpec], PlannedModel] = partial(plan_model, datasets=datasets, calibrations=calibrations)
     if options.available:
         plan_one = partial(or_left_out, plan_one)
+    scaled = scales_images(datasets, reading.suite.datasets)
     models: dict[str, PlannedModel] = {}
     names: set[str] = set()
     for position, spec in enumerate(reading.suite.models):
@@ -89,18 +90,27 @@ def plan_models(
         if spec.name in names:
             mistakes.add(f"{where}.name", f'two models are called "{spec.name}"; names are unique')
         names.add(spec.name)
-        if idle := idle_geometry(spec, datasets):
-            mistakes.add(f"{where}.{idle[0]}", 'it has no effect: no data set has size = "model"')
+        if not scaled and (idle := idle_geometry(spec)):
+            mistakes.add(f"{where}.{idle[0]}", "it has no effect: no data set has the key `size`")
         planned = mistakes.attempt(where, partial(plan_one, spec))
         if planned is not None:
             models[spec.name] = planned
     return models
 
 
-def idle_geometry(spec: ModelSpec, datasets: Sequence[ChosenImages]) -> list[str]:
-    """The keys with which a model says what images it takes where no data set asks."""
-    asking = [images for images in datasets if images.source.at] or spec.calibration or not datasets
-    return [] if asking else [key for key in ("resize", "crop", "interpolation") if getattr(spec, key) is not None]
+def scales_images(datasets: Sequence[ChosenImages], specs: Sequence[DatasetSpec]) -> bool:
+    """Whether a data set scales its images, as models ask or to a number, as the same suite may another time.
+
+    One that could not be opened may.
+    """
+    asks = any(images.source.at for images in datasets)
+    return asks or len(datasets) < len(specs) or any("size" in spec.arguments for spec in specs)
+
+
+def idle_geometry(spec: ModelSpec) -> list[str]:
+    """The keys with which a model says what images it takes, and which mean nothing where none are scaled."""
+    given = [key for key in ("resize", "crop", "interpolation") if getattr(spec, key) is not None]
+    return [] if spec.calibration else given
 
 
 def plan_model(spec: ModelSpec, datasets: Sequence[ChosenImages], calibrations: Calibrations) -> PlannedModel:

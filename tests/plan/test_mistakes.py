@@ -377,7 +377,7 @@ def test_the_file_is_named_and_the_mistakes_are_counted(suite_file: SuiteFile) -
 def test_a_size_that_no_data_set_asks_for_is_a_mistake(suite_file: SuiteFile) -> None:
     asked = ('id = "zoo:digits-vgg6-none"', 'id = "zoo:digits-vgg6-none"\nresize = 5\ncrop = 4')
     (problem,) = problems_of(suite_file(asked))
-    assert problem == 'models[0].resize: it has no effect: no data set has size = "model"'
+    assert problem == "models[0].resize: it has no effect: no data set has the key `size`"
 
 
 def test_images_of_another_number_of_channels_are_told_with_the_key_that_changes_it(
