@@ -12,13 +12,13 @@ import pytest
 from harness.core.sources import sources_sha256
 
 FILES = {
-    "package_of_sources/__init__.py": "",
-    "package_of_sources/models.py": "import torch\nimport numpy as np\nfrom . import layers\nfrom package_of_sources.deep.settings import WIDTH\n",
-    "package_of_sources/layers.py": "def build():\n    from .late import activation\n    return activation\n",
-    "package_of_sources/late.py": "activation = 'relu'\n",
-    "package_of_sources/deep/__init__.py": "DEPTH = 3\n",
-    "package_of_sources/deep/settings.py": "WIDTH = 8\n",
-    "package_of_sources/apart.py": "unused = True\n",
+    "own_code/__init__.py": "",
+    "own_code/models.py": "import torch\nimport numpy as np\nfrom . import layers\nfrom own_code.deep.settings import WIDTH\n",
+    "own_code/layers.py": "def build():\n    from .late import activation\n    return activation\n",
+    "own_code/late.py": "activation = 'relu'\n",
+    "own_code/deep/__init__.py": "DEPTH = 3\n",
+    "own_code/deep/settings.py": "WIDTH = 8\n",
+    "own_code/apart.py": "unused = True\n",
 }
 
 
@@ -29,38 +29,38 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     importlib.invalidate_caches()
-    importlib.import_module("package_of_sources.models")
+    importlib.import_module("own_code.models")
     yield tmp_path
-    for name in [name for name in sys.modules if name.partition(".")[0] == "package_of_sources"]:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "own_code"]:
         del sys.modules[name]
 
 
 @pytest.mark.parametrize(
     ("changed", "counts"),
     [
-        ("package_of_sources/models.py", True), ("package_of_sources/layers.py", True), ("package_of_sources/deep/settings.py", True),
-        ("package_of_sources/deep/__init__.py", True), ("package_of_sources/late.py", True), ("package_of_sources/apart.py", False),
+        ("own_code/models.py", True), ("own_code/layers.py", True), ("own_code/deep/settings.py", True),
+        ("own_code/deep/__init__.py", True), ("own_code/late.py", True), ("own_code/apart.py", False),
     ],
 )  # fmt: skip
 def test_everything_that_is_imported_counts_wherever_it_is_imported(changed: str, counts: bool, package: Path) -> None:
-    before = sources_sha256(["package_of_sources.models"])
+    before = sources_sha256(["own_code.models"])
     (package / changed).write_text(FILES[changed] + "\nchanged = True\n", encoding="utf-8")
-    assert (sources_sha256(["package_of_sources.models"]) != before) is counts
+    assert (sources_sha256(["own_code.models"]) != before) is counts
 
 
 def test_neither_installed_packages_nor_ours_count_where_they_are_imported(package: Path) -> None:
-    lonely = package / "package_of_sources" / "apart.py"
-    importlib.import_module("package_of_sources.apart")
-    alone = sources_sha256(["package_of_sources.apart"])
+    lonely = package / "own_code" / "apart.py"
+    importlib.import_module("own_code.apart")
+    alone = sources_sha256(["own_code.apart"])
     text = lonely.read_text(encoding="utf-8")
     lonely.write_text("import numpy, torch, harness, json, pytest\n" + text, encoding="utf-8")
-    with_imports = sources_sha256(["package_of_sources.apart"])
-    assert sources_sha256(["package_of_sources.apart", "torch.nn", "harness.models"]) == with_imports != alone
+    with_imports = sources_sha256(["own_code.apart"])
+    assert sources_sha256(["own_code.apart", "torch.nn", "harness.models"]) == with_imports != alone
     assert sources_sha256(["numpy"]) == sources_sha256(["numpy"]) != sources_sha256([])
 
 
 def test_modules_that_import_each_other_and_files_that_do_not_parse_are_no_trouble(package: Path) -> None:
-    (package / "package_of_sources" / "late.py").write_text("from . import layers\n", encoding="utf-8")
-    assert sources_sha256(["package_of_sources.models"])
-    (package / "package_of_sources" / "late.py").write_text("def (\n", encoding="utf-8")
-    assert sources_sha256(["package_of_sources.models"])
+    (package / "own_code" / "late.py").write_text("from . import layers\n", encoding="utf-8")
+    assert sources_sha256(["own_code.models"])
+    (package / "own_code" / "late.py").write_text("def (\n", encoding="utf-8")
+    assert sources_sha256(["own_code.models"])
