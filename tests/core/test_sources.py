@@ -13,7 +13,7 @@ from harness.core.sources import sources_sha256
 
 FILES = {
     "own_code/__init__.py": "",
-    "own_code/models.py": "import torch\nimport numpy as np\nfrom . import layers\nfrom own_code.deep.settings import WIDTH\n",
+    "own_code/models.py": "import torch\nimport numpy\nfrom . import layers\nfrom own_code.deep.settings import WIDTH\n",
     "own_code/layers.py": "def build():\n    from .late import activation\n    return activation\n",
     "own_code/late.py": "activation = 'relu'\n",
     "own_code/deep/__init__.py": "DEPTH = 3\n",
