@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from harness.core.errors import HarnessError, Problems, did_you_mean, in_one_line
 from harness.core.extension import extended, merge_tables
 from harness.core.validation import explain
+from harness.core.whole import whole
 
 C = TypeVar("C", bound=BaseModel)
 
@@ -111,9 +112,8 @@ def write_result(path: Path, result: Mapping[str, Any], command: str) -> None:
     above = _above_result(path.read_text(encoding="utf-8-sig")).rstrip() + "\n"
     header = f"\n# Written by `harness {command}`; not meant to be edited.\n[result]\n"
     lines = "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in result.items())
-    temporary = path.with_suffix(".toml.tmp")
-    temporary.write_text(above + header + lines, encoding="utf-8")
-    temporary.replace(path)
+    with whole(path) as temporary:
+        temporary.write_text(above + header + lines, encoding="utf-8")
 
 
 def file_sha256(path: Path) -> str:

@@ -21,7 +21,6 @@ import torch
 _REFUSED = re.compile(r"Unsupported global: GLOBAL (.+?) was not an allowed global", re.DOTALL)
 """How torch's reader says which name it does not know; it leaves out "builtins."."""
 
-
 _FILLED = re.compile(r"Can only (SETITEM|append|extend).*? but got <class '(.+?)'>", re.DOTALL)
 """How it says that something is put into an object that is neither a dict nor a list, and of which class that is."""
 

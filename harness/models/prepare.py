@@ -36,7 +36,6 @@ EXACT: PassPrecision = "float32"
 SAFETY = 4
 """How much more than on a few clean images a twin may deviate on adversarial ones."""
 
-
 LARGEST_SLACK = 1.0
 """Of a twin in bfloat16, in leads of the top logit over the second one (a median image's): attacks must go that far
 across a boundary to be sure of it. Trained networks have 0.03 to 0.3, untrained ones up to 0.8."""

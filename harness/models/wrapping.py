@@ -11,7 +11,6 @@ from torch import Tensor, nn
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
 """What DataParallel, torch.compile and wrapping modules put before every key."""
 
-
 COUNTER = "n_averaged"
 """What torch's `AveragedModel` counts beside the network."""
 

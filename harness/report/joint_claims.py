@@ -43,31 +43,31 @@ def claims_of(joint: Joint) -> Iterator[Claim]:
 
 
 def _choosing(claims: Mapping[str, ClaimSpec], joint: Joint) -> Iterator[Cells]:
-    """What suites contribute: the cells that their filters choose, under the names of the joint report.
-
-    Filters are those of the claim; of a suite that makes no claim about it, those of the tables that it fills.
-    """
+    """What suites contribute: the cells that their filters choose, under the names of the joint report."""
     claim = next(iter(claims.values()))
-    mode = printed_mode(str(claim.paper))
-    silent = {suite.name for suite in joint.suites if not any(its.paper == claim.paper for its in suite.claims)}
-    tables: dict[str, list[Filters]] = {}
-    for reference in paper_claim(str(claim.paper)).references:
-        for suite, table in joint.printed.get(reference, ()):
-            tables.setdefault(suite.name, []).append(filters_of(table.where))
     for name, part in joint.parts.items():
-        own, facets = joint.own[name], CellFacets(joint.own[name], mode)
+        own, facets = joint.own[name], CellFacets(joint.own[name], printed_mode(str(claim.paper)))
         if name in claims:
             filters = [filters_of(claims[name].where)]
-            check_filters(cells_in(own.cells, mode), filters[0], facets, f"suite {name}: {place_of(claim)}: where")
+            check_filters(
+                cells_in(own.cells, facets.mode), filters[0], facets, f"suite {name}: {place_of(claim)}: where"
+            )
         else:
-            filters = tables.get(name, []) if name in silent else []
-        cells = [
-            renamed
-            for cell, renamed in zip(own.cells, part.cells, strict=True)
-            if any(passes(where, facets, cell) for where in filters)
-        ]
+            filters = _filters_of_tables(name, str(claim.paper), joint)
         if filters:
-            yield part.model_copy(update={"cells": cells})
+            pairs = zip(own.cells, part.cells, strict=True)
+            kept = [renamed for cell, renamed in pairs if any(passes(where, facets, cell) for where in filters)]
+            yield part.model_copy(update={"cells": kept})
+
+
+def _filters_of_tables(name: str, paper: str, joint: Joint) -> list[Filters]:
+    """Those of the tables of a paper's claim that a suite fills; none where it makes the claim under another name."""
+    printed = [used for reference in paper_claim(paper).references for used in joint.printed.get(reference, ())]
+    return [
+        filters_of(table.where)
+        for suite, table in printed
+        if suite.name == name and not any(its.paper == paper for its in suite.claims)
+    ]
 
 
 def _refuse_several_sources(claim: ClaimSpec, parts: Sequence[Cells]) -> None:

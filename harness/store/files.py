@@ -5,12 +5,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 
 from harness.core.errors import HarnessError, in_one_line
+from harness.core.whole import whole
 from harness.store.record import OUTCOME_COLUMNS
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -32,13 +33,13 @@ def writing(store: Path) -> Iterator[None]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file; its folder is made if it is not there. Raises OSError and leaves nothing when it cannot."""
-    with _whole(path) as temporary:
+    with whole(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file; its folder is made if it is not there. Raises OSError and leaves nothing when it cannot."""
-    with _whole(path) as temporary:
+    with whole(path) as temporary:
         temporary.write_bytes(content)
 
 
@@ -53,7 +54,7 @@ def write_parquet(path: Path, outcomes: pd.DataFrame) -> None:
 
     # Not by pandas, which takes five times as long for a few samples: short cells are mostly this.
     columns = {name: outcomes[name].to_numpy().astype(kind) for name, kind in OUTCOME_COLUMNS.items()}
-    with _whole(path) as temporary:
+    with whole(path) as temporary:
         pq.write_table(pa.table(columns), temporary)
 
 
@@ -65,18 +66,3 @@ def read_parquet(path: Path) -> pd.DataFrame:
     with pq.ParquetFile(path) as file:
         outcomes: pd.DataFrame = file.read(use_threads=False).to_pandas(use_threads=False)
     return outcomes
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[Path]:
-    """A name beside the file that no reader looks for and no other process uses; what was written there is renamed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    except Exception:
-        # Half a file would take up what room there is on a full disk, and no one would look for it.
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
